@@ -1,0 +1,117 @@
+//! The two faces of time: a monotonic one that drives decisions, a wall clock that only dates.
+
+use core::time::Duration;
+
+/// A moment on the monotonic clock: milliseconds since an arbitrary start, such as boot.
+///
+/// Never compared with a date. Arithmetic saturates at both ends, so no input can overflow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The start of the clock.
+    pub const START: Self = Self(0);
+
+    /// The moment `ms` milliseconds after the start of the clock.
+    #[must_use]
+    pub const fn from_millis(ms: u64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds since the start of the clock.
+    #[must_use]
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// The moment `delay` later, in whole milliseconds, at most the largest moment there is.
+    #[must_use]
+    pub const fn after(self, delay: Duration) -> Self {
+        Self(self.0.saturating_add(millis(delay)))
+    }
+
+    /// Time from `earlier` to this moment; zero when `earlier` is not earlier.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// A moment of the calendar: milliseconds since 1970-01-01T00:00:00Z, negative before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UtcMillis(i64);
+
+impl UtcMillis {
+    /// The moment `ms` milliseconds after 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn new(ms: i64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// The moment `delay` earlier, saturating.
+    #[must_use]
+    pub const fn before(self, delay: Duration) -> Self {
+        Self(self.0.saturating_sub_unsigned(millis(delay)))
+    }
+
+    /// The moment `delay` later, saturating.
+    #[must_use]
+    pub const fn after(self, delay: Duration) -> Self {
+        Self(self.0.saturating_add_unsigned(millis(delay)))
+    }
+}
+
+/// Tells the time. It never waits: waiting is the driver's work.
+pub trait Clock {
+    /// Time since an arbitrary start, such as boot. Never goes back while the device runs.
+    fn now(&self) -> Instant;
+
+    /// The wall clock, or `None` while the device does not know the date. It may jump in either
+    /// direction at any moment: only the date of later events follows it, no decision does.
+    fn utc(&self) -> Option<UtcMillis>;
+}
+
+impl<T: Clock + ?Sized> Clock for &T {
+    fn now(&self) -> Instant {
+        (**self).now()
+    }
+
+    fn utc(&self) -> Option<UtcMillis> {
+        (**self).utc()
+    }
+}
+
+/// Whole milliseconds of a duration, saturating: the core's only unit of time.
+pub(crate) const fn millis(duration: Duration) -> u64 {
+    let ms = duration.as_millis();
+    if ms > u64::MAX as u128 {
+        u64::MAX
+    } else {
+        ms as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_saturate_at_both_ends() {
+        let late = Instant::from_millis(u64::MAX);
+
+        assert_eq!(late.after(Duration::MAX), late);
+        assert_eq!(Instant::START.since(late), Duration::ZERO);
+    }
+
+    #[test]
+    fn dates_saturate_at_both_ends() {
+        assert_eq!(UtcMillis::new(i64::MIN).before(Duration::MAX).get(), i64::MIN);
+        assert_eq!(UtcMillis::new(i64::MAX).after(Duration::MAX).get(), i64::MAX);
+    }
+}

@@ -1,0 +1,2 @@
+//! Whisperr for Rust applications.
+#![forbid(unsafe_code)]
