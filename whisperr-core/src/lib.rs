@@ -2,10 +2,30 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod base_url;
 mod clock;
+mod encode;
+mod event_type;
+mod json;
+mod key;
+mod message_id;
 mod ready;
+mod rng;
 mod storage;
+mod timestamp;
+mod tree;
+mod user;
+mod value;
 
+pub use base_url::{BASE_URL_BYTES_MAX, BaseUrl, BaseUrlError, DEFAULT_BASE_URL};
 pub use clock::{Clock, Instant, UtcMillis};
+pub use encode::{Compound, Encoder, Properties, ValueError};
+pub use event_type::{EventType, EventTypeError};
+pub use json::{Json, JsonError};
+pub use key::{IngestionKey, KEY_BYTES_MAX, KeyError};
+pub use message_id::MessageId;
 pub use ready::ready;
 pub use storage::{Fault, RECORD_BYTES_MAX, SLOT_BYTES_MAX, Seq, SeqRange, Slot, Storage, Stored};
+pub use tree::DEPTH_MAX;
+pub use user::{USER_ID_BYTES_MAX, UserId, UserIdError};
+pub use value::{Props, Value};

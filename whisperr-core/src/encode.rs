@@ -1,0 +1,624 @@
+//! Anything `Serialize`, or JSON text, into the stored tree.
+
+use core::fmt;
+
+use serde::ser::{self, Serialize};
+
+use crate::json::{self, Json, JsonError};
+use crate::tree::{self, DEPTH_MAX, Node};
+
+/// What can be given as properties, traits or context: anything `Serialize` that is an object (a
+/// struct, a map, [`props!`](crate::props), `serde_json::Value`), `()` for none, or [`Json`] text.
+pub trait Properties {
+    /// Writes the object.
+    ///
+    /// # Errors
+    /// [`ValueError`] for what JSON cannot say or a limit forbids.
+    fn encode(&self, encoder: &mut Encoder<'_>) -> Result<(), ValueError>;
+}
+
+impl<T: Serialize + ?Sized> Properties for T {
+    fn encode(&self, encoder: &mut Encoder<'_>) -> Result<(), ValueError> {
+        self.serialize(encoder)
+    }
+}
+
+impl Properties for Json<'_> {
+    fn encode(&self, encoder: &mut Encoder<'_>) -> Result<(), ValueError> {
+        json::encode(self.0, encoder)
+    }
+}
+
+/// Why a value cannot be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ValueError {
+    /// The outermost value is not an object.
+    NotAnObject,
+    /// More than [`DEPTH_MAX`] arrays and objects are nested.
+    TooDeep,
+    /// A number is not finite: JSON has neither NaN nor infinity.
+    NotFinite,
+    /// A key of an object is not text, a number, a character or a boolean.
+    KeyNotText,
+    /// The key is the client's own: it starts with `$message_id` or `$time_estimated`.
+    ReservedKey,
+    /// The operation does not fit into a record.
+    TooLarge {
+        /// Most bytes a record holds here.
+        max: usize,
+    },
+    /// The JSON text is not valid.
+    Json(JsonError),
+    /// The value's own `Serialize` refused.
+    Refused,
+}
+
+impl fmt::Display for ValueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAnObject => f.write_str("is not an object"),
+            Self::TooDeep => write!(f, "is nested deeper than {DEPTH_MAX}"),
+            Self::NotFinite => f.write_str("holds a number that is not finite"),
+            Self::KeyNotText => f.write_str("holds a key that is not text"),
+            Self::ReservedKey => f.write_str("holds a key that is reserved for the client"),
+            Self::TooLarge { max } => write!(f, "does not fit into the record limit of {max} bytes"),
+            Self::Json(error) => write!(f, "is not valid JSON: {error}"),
+            Self::Refused => f.write_str("could not be serialized"),
+        }
+    }
+}
+
+impl core::error::Error for ValueError {}
+
+impl ser::Error for ValueError {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self::Refused
+    }
+}
+
+/// Writes stored bytes from the front of a buffer; what does not fit is an error, never cut.
+#[derive(Debug)]
+pub struct Encoder<'a> {
+    buffer: &'a mut [u8],
+    len: usize,
+    depth: usize,
+}
+
+impl<'a> Encoder<'a> {
+    pub(crate) const fn new(buffer: &'a mut [u8]) -> Self {
+        Self { buffer, len: 0, depth: 0 }
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    const fn too_large(&self) -> ValueError {
+        ValueError::TooLarge { max: self.buffer.len() }
+    }
+
+    pub(crate) fn byte(&mut self, byte: u8) -> Result<(), ValueError> {
+        let max = self.too_large();
+        *self.buffer.get_mut(self.len).ok_or(max)? = byte;
+        self.len = self.len.saturating_add(1);
+        Ok(())
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), ValueError> {
+        let max = self.too_large();
+        let free = self.buffer.get_mut(self.len..).ok_or(max)?;
+        free.get_mut(..bytes.len()).ok_or(max)?.copy_from_slice(bytes);
+        self.len = self.len.saturating_add(bytes.len());
+        Ok(())
+    }
+
+    /// Lets postcard write into the free part of the buffer.
+    pub(crate) fn postcard<T: Serialize>(&mut self, value: &T) -> Result<(), ValueError> {
+        let max = self.too_large();
+        let free = self.buffer.get_mut(self.len..).ok_or(max)?;
+        let used = postcard::to_slice(value, free).map_err(|_| max)?.len();
+        self.len = self.len.saturating_add(used);
+        Ok(())
+    }
+
+    fn varint(&mut self, mut value: u64) -> Result<(), ValueError> {
+        while value >= 0x80 {
+            self.byte((value as u8) | 0x80)?;
+            value >>= 7;
+        }
+        self.byte(value as u8)
+    }
+
+    pub(crate) fn unsigned(&mut self, value: u64) -> Result<(), ValueError> {
+        if value < 64 {
+            return self.byte(tree::SMALL_INTEGER | value as u8);
+        }
+        self.byte(tree::UNSIGNED)?;
+        self.varint(value)
+    }
+
+    /// The integer −1 − n.
+    pub(crate) fn negative(&mut self, n: u64) -> Result<(), ValueError> {
+        self.byte(tree::NEGATIVE)?;
+        self.varint(n)
+    }
+
+    /// A number as JSON text, which the caller has checked.
+    pub(crate) fn number(&mut self, text: &str) -> Result<(), ValueError> {
+        self.byte(tree::NUMBER)?;
+        self.varint(text.len() as u64)?;
+        self.bytes(text.as_bytes())
+    }
+
+    /// Escapes and writes a string.
+    pub(crate) fn string(&mut self, text: &str) -> Result<(), ValueError> {
+        // One pass without an early exit, which the compiler turns into vector code: almost no text needs escaping.
+        let escapes = text.bytes().fold(false, |found, byte| found | needs_escape(byte));
+        if escapes { self.text(format_args!("{text}")) } else { self.raw_string(text) }
+    }
+
+    /// Writes a string that is already escaped.
+    pub(crate) fn raw_string(&mut self, escaped: &str) -> Result<(), ValueError> {
+        self.string_head(escaped.len())?;
+        self.bytes(escaped.as_bytes())
+    }
+
+    fn string_head(&mut self, len: usize) -> Result<(), ValueError> {
+        if len < 128 {
+            return self.byte(tree::SHORT_STRING | len as u8);
+        }
+        self.byte(tree::STRING)?;
+        self.varint(len as u64)
+    }
+
+    /// Escapes and writes text whose length is not known beforehand.
+    fn text(&mut self, text: fmt::Arguments<'_>) -> Result<(), ValueError> {
+        self.deferred_string(|encoder| {
+            fmt::Write::write_fmt(&mut Escaper(encoder), text).map_err(|_| encoder.too_large())
+        })
+    }
+
+    /// Writes a string through `write`, and its length in front once that is known.
+    pub(crate) fn deferred_string(
+        &mut self,
+        write: impl FnOnce(&mut Self) -> Result<(), ValueError>,
+    ) -> Result<(), ValueError> {
+        // Room for the longest head; a shorter one is written and the text moved down to it.
+        const HEAD_MAX: usize = 4;
+        let head = self.len;
+        let start = head.saturating_add(HEAD_MAX);
+        let max = self.too_large();
+        if start > self.buffer.len() {
+            return Err(max);
+        }
+        self.len = start;
+        write(self)?;
+        let end = self.len;
+        self.len = head;
+        self.string_head(end.saturating_sub(start))?;
+        self.buffer.copy_within(start..end, self.len);
+        self.len = self.len.saturating_add(end.saturating_sub(start));
+        Ok(())
+    }
+
+    /// Appends one character of a deferred string, escaped.
+    pub(crate) fn escape(&mut self, byte: u8) -> Result<(), ValueError> {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let short = match byte {
+            b'"' | b'\\' => byte,
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0x08 => b'b',
+            0x0c => b'f',
+            0..0x20 => {
+                let low = HEX.get(usize::from(byte & 15)).copied().unwrap_or(b'0');
+                return self.bytes(&[b'\\', b'u', b'0', b'0', b'0' | (byte >> 4), low]);
+            }
+            _ => return self.byte(byte),
+        };
+        self.bytes(&[b'\\', short])
+    }
+
+    pub(crate) fn open(&mut self, tag: u8) -> Result<(), ValueError> {
+        if self.depth >= DEPTH_MAX {
+            return Err(ValueError::TooDeep);
+        }
+        self.depth = self.depth.saturating_add(1);
+        self.byte(tag)
+    }
+
+    pub(crate) fn close(&mut self) -> Result<(), ValueError> {
+        self.depth = self.depth.saturating_sub(1);
+        self.byte(tree::END)
+    }
+
+    /// Writes one whole object; `()` and `None` become the empty one.
+    pub(crate) fn object<P: Properties + ?Sized>(&mut self, value: &P) -> Result<(), ValueError> {
+        let start = self.len;
+        self.depth = 0;
+        value.encode(self)?;
+        match self.buffer.get(start..self.len) {
+            Some([tree::OBJECT, ..]) => Ok(()),
+            Some([tree::NULL]) => {
+                self.len = start;
+                self.open(tree::OBJECT)?;
+                self.close()
+            }
+            _ => Err(ValueError::NotAnObject),
+        }
+    }
+}
+
+/// Whether JSON wants this byte escaped.
+pub(crate) const fn needs_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+struct Escaper<'e, 'a>(&'e mut Encoder<'a>);
+
+impl fmt::Write for Escaper<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.bytes().try_for_each(|byte| self.0.escape(byte)).map_err(|_| fmt::Error)
+    }
+}
+
+/// serde_json's own marker for a number kept as text (its feature `arbitrary_precision`).
+const SERDE_JSON_NUMBER: &str = "$serde_json::private::Number";
+
+impl<'e, 'a> ser::Serializer for &'e mut Encoder<'a> {
+    type Ok = ();
+    type Error = ValueError;
+    type SerializeSeq = Compound<'e, 'a>;
+    type SerializeTuple = Compound<'e, 'a>;
+    type SerializeTupleStruct = Compound<'e, 'a>;
+    type SerializeTupleVariant = Compound<'e, 'a>;
+    type SerializeMap = Compound<'e, 'a>;
+    type SerializeStruct = Compound<'e, 'a>;
+    type SerializeStructVariant = Compound<'e, 'a>;
+
+    fn serialize_bool(self, value: bool) -> Result<(), ValueError> {
+        self.byte(if value { tree::TRUE } else { tree::FALSE })
+    }
+
+    fn serialize_i8(self, value: i8) -> Result<(), ValueError> {
+        self.serialize_i64(value.into())
+    }
+
+    fn serialize_i16(self, value: i16) -> Result<(), ValueError> {
+        self.serialize_i64(value.into())
+    }
+
+    fn serialize_i32(self, value: i32) -> Result<(), ValueError> {
+        self.serialize_i64(value.into())
+    }
+
+    fn serialize_i64(self, value: i64) -> Result<(), ValueError> {
+        match u64::try_from(value) {
+            Ok(value) => self.unsigned(value),
+            // In two's complement, the complement of v is -1 - v.
+            Err(_) => self.negative(!value as u64),
+        }
+    }
+
+    fn serialize_i128(self, value: i128) -> Result<(), ValueError> {
+        self.number_display(format_args!("{value}"))
+    }
+
+    fn serialize_u8(self, value: u8) -> Result<(), ValueError> {
+        self.unsigned(value.into())
+    }
+
+    fn serialize_u16(self, value: u16) -> Result<(), ValueError> {
+        self.unsigned(value.into())
+    }
+
+    fn serialize_u32(self, value: u32) -> Result<(), ValueError> {
+        self.unsigned(value.into())
+    }
+
+    fn serialize_u64(self, value: u64) -> Result<(), ValueError> {
+        self.unsigned(value)
+    }
+
+    fn serialize_u128(self, value: u128) -> Result<(), ValueError> {
+        self.number_display(format_args!("{value}"))
+    }
+
+    fn serialize_f32(self, value: f32) -> Result<(), ValueError> {
+        if !value.is_finite() {
+            return Err(ValueError::NotFinite);
+        }
+        self.number(ryu::Buffer::new().format_finite(value))
+    }
+
+    fn serialize_f64(self, value: f64) -> Result<(), ValueError> {
+        if !value.is_finite() {
+            return Err(ValueError::NotFinite);
+        }
+        self.number(ryu::Buffer::new().format_finite(value))
+    }
+
+    fn serialize_char(self, value: char) -> Result<(), ValueError> {
+        self.string(value.encode_utf8(&mut [0; 4]))
+    }
+
+    fn serialize_str(self, value: &str) -> Result<(), ValueError> {
+        self.string(value)
+    }
+
+    fn serialize_bytes(self, value: &[u8]) -> Result<(), ValueError> {
+        self.open(tree::ARRAY)?;
+        value.iter().try_for_each(|byte| self.unsigned(u64::from(*byte)))?;
+        self.close()
+    }
+
+    fn serialize_none(self) -> Result<(), ValueError> {
+        self.byte(tree::NULL)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), ValueError> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<(), ValueError> {
+        self.byte(tree::NULL)
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), ValueError> {
+        self.byte(tree::NULL)
+    }
+
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+    ) -> Result<(), ValueError> {
+        self.string(variant)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), ValueError> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), ValueError> {
+        self.open(tree::OBJECT)?;
+        self.string(variant)?;
+        value.serialize(&mut *self)?;
+        self.close()
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Compound<'e, 'a>, ValueError> {
+        Compound::open(self, tree::ARRAY)
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Compound<'e, 'a>, ValueError> {
+        Compound::open(self, tree::ARRAY)
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Compound<'e, 'a>, ValueError> {
+        Compound::open(self, tree::ARRAY)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Compound<'e, 'a>, ValueError> {
+        Compound::open_variant(self, variant, tree::ARRAY)
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Compound<'e, 'a>, ValueError> {
+        Compound::open(self, tree::OBJECT)
+    }
+
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Compound<'e, 'a>, ValueError> {
+        if name == SERDE_JSON_NUMBER {
+            return Ok(Compound { encoder: self, ends: 0 });
+        }
+        Compound::open(self, tree::OBJECT)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Compound<'e, 'a>, ValueError> {
+        Compound::open_variant(self, variant, tree::OBJECT)
+    }
+
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), ValueError> {
+        self.text(format_args!("{value}"))
+    }
+
+    fn is_human_readable(&self) -> bool {
+        true
+    }
+}
+
+impl Encoder<'_> {
+    /// Writes a key: any scalar, turned into its text.
+    fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), ValueError> {
+        let start = self.len;
+        key.serialize(&mut *self)?;
+        let written = self.buffer.get_mut(start..self.len).unwrap_or_default();
+        match tree::Reader::new(written).node() {
+            Ok(Node::Text(_)) => Ok(()),
+            Ok(Node::Number(_)) => {
+                // Both are a tag, a length and the text.
+                written.iter_mut().take(1).for_each(|tag| *tag = tree::STRING);
+                Ok(())
+            }
+            Ok(Node::Unsigned(value)) => {
+                self.len = start;
+                self.text(format_args!("{value}"))
+            }
+            Ok(Node::Negative(n)) => {
+                self.len = start;
+                self.text(format_args!("{}", !i128::from(n)))
+            }
+            Ok(Node::Bool(value)) => {
+                self.len = start;
+                self.text(format_args!("{value}"))
+            }
+            _ => Err(ValueError::KeyNotText),
+        }
+    }
+
+    /// Writes the number that `value`, a text, spells.
+    fn number_from_text<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
+        let start = self.len;
+        value.serialize(&mut *self)?;
+        let written = self.buffer.get(start..self.len).unwrap_or_default();
+        match tree::Reader::new(written).node() {
+            Ok(Node::Text(text)) if json::is_number(text) => {
+                let (len, content) = (text.len(), self.len.saturating_sub(text.len()));
+                // The head of a number is at most one byte longer than that of a string.
+                self.byte(0)?;
+                self.len = start;
+                self.byte(tree::NUMBER)?;
+                self.varint(len as u64)?;
+                self.buffer.copy_within(content..content.saturating_add(len), self.len);
+                self.len = self.len.saturating_add(len);
+                Ok(())
+            }
+            _ => Err(ValueError::Refused),
+        }
+    }
+
+    fn number_display(&mut self, digits: fmt::Arguments<'_>) -> Result<(), ValueError> {
+        // An `i128` has at most 40 characters.
+        let mut text = Digits { bytes: [0; 40], len: 0 };
+        fmt::Write::write_fmt(&mut text, digits).map_err(|_| ValueError::Refused)?;
+        let digits = text.bytes.get(..text.len).unwrap_or_default();
+        json::encode_number(core::str::from_utf8(digits).unwrap_or_default(), self)
+    }
+}
+
+struct Digits {
+    bytes: [u8; 40],
+    len: usize,
+}
+
+impl fmt::Write for Digits {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let free = self.bytes.get_mut(self.len..).ok_or(fmt::Error)?;
+        free.get_mut(..text.len()).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.len = self.len.saturating_add(text.len());
+        Ok(())
+    }
+}
+
+/// An array or object under way.
+#[derive(Debug)]
+pub struct Compound<'e, 'a> {
+    encoder: &'e mut Encoder<'a>,
+    /// How many ends close it: 2 for a variant, 0 for a number in serde_json's disguise.
+    ends: u8,
+}
+
+impl<'e, 'a> Compound<'e, 'a> {
+    fn open(encoder: &'e mut Encoder<'a>, tag: u8) -> Result<Self, ValueError> {
+        encoder.open(tag)?;
+        Ok(Self { encoder, ends: 1 })
+    }
+
+    fn open_variant(encoder: &'e mut Encoder<'a>, variant: &str, tag: u8) -> Result<Self, ValueError> {
+        encoder.open(tree::OBJECT)?;
+        encoder.string(variant)?;
+        encoder.open(tag)?;
+        Ok(Self { encoder, ends: 2 })
+    }
+
+    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
+        value.serialize(&mut *self.encoder)
+    }
+
+    fn field<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), ValueError> {
+        if self.ends == 0 {
+            return self.encoder.number_from_text(value);
+        }
+        self.encoder.string(key)?;
+        self.value(value)
+    }
+
+    fn close(self) -> Result<(), ValueError> {
+        (0..self.ends).try_for_each(|_| self.encoder.close())
+    }
+}
+
+macro_rules! elements {
+    ($($trait:ident::$method:ident)*) => {$(
+        impl ser::$trait for Compound<'_, '_> {
+            type Ok = ();
+            type Error = ValueError;
+
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
+                self.value(value)
+            }
+
+            fn end(self) -> Result<(), ValueError> {
+                self.close()
+            }
+        }
+    )*};
+}
+
+elements! {
+    SerializeSeq::serialize_element
+    SerializeTuple::serialize_element
+    SerializeTupleStruct::serialize_field
+    SerializeTupleVariant::serialize_field
+}
+
+macro_rules! fields {
+    ($($trait:ident)*) => {$(
+        impl ser::$trait for Compound<'_, '_> {
+            type Ok = ();
+            type Error = ValueError;
+
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), ValueError> {
+                self.field(key, value)
+            }
+
+            fn end(self) -> Result<(), ValueError> {
+                self.close()
+            }
+        }
+    )*};
+}
+
+fields! { SerializeStruct SerializeStructVariant }
+
+impl ser::SerializeMap for Compound<'_, '_> {
+    type Ok = ();
+    type Error = ValueError;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), ValueError> {
+        self.encoder.key(key)
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
+        self.value(value)
+    }
+
+    fn end(self) -> Result<(), ValueError> {
+        self.close()
+    }
+}

@@ -1,0 +1,250 @@
+//! Ready JSON text, validated while it is stored.
+
+use core::fmt;
+
+use crate::encode::{Encoder, ValueError, needs_escape};
+use crate::tree::{self, Nesting};
+
+/// Properties, traits or context as ready JSON text of an object.
+///
+/// Checked completely (RFC 8259) before anything is stored; numbers are sent digit by digit as given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a marker around text")]
+pub struct Json<'a>(pub &'a str);
+
+/// Where a JSON text breaks the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JsonError {
+    /// The offset of the byte that cannot stand there, or the text's length when it ends too early.
+    pub at: usize,
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unexpected text at byte {}", self.at)
+    }
+}
+
+/// Stores one JSON value; anything but white space behind it is an error.
+pub(crate) fn encode(text: &str, encoder: &mut Encoder<'_>) -> Result<(), ValueError> {
+    let mut parser = Parser { text, at: 0 };
+    let mut open = Nesting::new();
+    loop {
+        // A value, or the start of one.
+        parser.skip_space();
+        match parser.peek() {
+            Some(b'{') => {
+                parser.advance();
+                encoder.open(tree::OBJECT)?;
+                open.push(true).map_err(|_| ValueError::TooDeep)?;
+                parser.skip_space();
+                if parser.peek() != Some(b'}') {
+                    parser.key(encoder)?;
+                    continue;
+                }
+            }
+            Some(b'[') => {
+                parser.advance();
+                encoder.open(tree::ARRAY)?;
+                open.push(false).map_err(|_| ValueError::TooDeep)?;
+                parser.skip_space();
+                if parser.peek() != Some(b']') {
+                    continue;
+                }
+            }
+            _ => parser.scalar(encoder)?,
+        }
+        // What may follow it: ends, then a comma, or the end of the text.
+        loop {
+            parser.skip_space();
+            let Some(in_object) = open.innermost() else {
+                return if parser.peek().is_none() { Ok(()) } else { Err(parser.error()) };
+            };
+            match (parser.peek(), in_object) {
+                (Some(b'}'), true) | (Some(b']'), false) => {
+                    parser.advance();
+                    encoder.close()?;
+                    open.pop();
+                }
+                (Some(b','), _) => {
+                    parser.advance();
+                    if in_object {
+                        parser.skip_space();
+                        parser.key(encoder)?;
+                    }
+                    break;
+                }
+                _ => return Err(parser.error()),
+            }
+        }
+    }
+}
+
+/// Stores the number that a text spells.
+pub(crate) fn encode_number(text: &str, encoder: &mut Encoder<'_>) -> Result<(), ValueError> {
+    if !is_number(text) {
+        return Err(ValueError::Refused);
+    }
+    // Only the plain form of an integer comes back digit by digit: `-0` and long ones stay text.
+    match (text.parse::<u64>(), text.parse::<i64>()) {
+        (Ok(value), _) => encoder.unsigned(value),
+        (_, Ok(value)) if value < 0 => encoder.negative(!value as u64),
+        _ => encoder.number(text),
+    }
+}
+
+/// Whether a text is exactly one JSON number.
+pub(crate) fn is_number(text: &str) -> bool {
+    let mut parser = Parser { text, at: 0 };
+    parser.number().is_ok() && parser.peek().is_none()
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    const fn advance(&mut self) {
+        self.at = self.at.saturating_add(1);
+    }
+
+    const fn error(&self) -> ValueError {
+        ValueError::Json(JsonError { at: self.at })
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.advance();
+        }
+    }
+
+    fn expect(&mut self, text: &str) -> Result<(), ValueError> {
+        text.bytes().try_for_each(|byte| {
+            if self.peek() != Some(byte) {
+                return Err(self.error());
+            }
+            self.advance();
+            Ok(())
+        })
+    }
+
+    fn key(&mut self, encoder: &mut Encoder<'_>) -> Result<(), ValueError> {
+        self.string(encoder)?;
+        self.skip_space();
+        self.expect(":")
+    }
+
+    fn scalar(&mut self, encoder: &mut Encoder<'_>) -> Result<(), ValueError> {
+        match self.peek() {
+            Some(b'"') => self.string(encoder),
+            Some(b'n') => {
+                self.expect("null")?;
+                encoder.byte(tree::NULL)
+            }
+            Some(b't') => {
+                self.expect("true")?;
+                encoder.byte(tree::TRUE)
+            }
+            Some(b'f') => {
+                self.expect("false")?;
+                encoder.byte(tree::FALSE)
+            }
+            _ => {
+                let text = self.number()?;
+                encode_number(text, encoder)
+            }
+        }
+    }
+
+    fn number(&mut self) -> Result<&'a str, ValueError> {
+        let start = self.at;
+        if self.peek() == Some(b'-') {
+            self.advance();
+        }
+        if self.peek() == Some(b'0') {
+            self.advance();
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.advance();
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.advance();
+            if let Some(b'+' | b'-') = self.peek() {
+                self.advance();
+            }
+            self.digits()?;
+        }
+        Ok(self.text.get(start..self.at).unwrap_or_default())
+    }
+
+    fn digits(&mut self) -> Result<(), ValueError> {
+        if !self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            return Err(self.error());
+        }
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.advance();
+        }
+        Ok(())
+    }
+
+    fn string(&mut self, encoder: &mut Encoder<'_>) -> Result<(), ValueError> {
+        self.expect("\"")?;
+        let start = self.at;
+        // Valid JSON text is stored as it stands: an escape stays the escape it was.
+        loop {
+            match self.peek() {
+                Some(b'"') => break,
+                Some(b'\\') => self.escape()?,
+                Some(byte) if !needs_escape(byte) => self.advance(),
+                _ => return Err(self.error()),
+            }
+        }
+        let text = self.text.get(start..self.at).unwrap_or_default();
+        self.advance();
+        encoder.raw_string(text)
+    }
+
+    fn escape(&mut self) -> Result<(), ValueError> {
+        self.advance();
+        match self.peek() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                self.advance();
+                Ok(())
+            }
+            Some(b'u') => match self.unit()? {
+                // A lone surrogate is no character: strict servers refuse it, so it is refused here.
+                0xdc00..=0xdfff => Err(self.error()),
+                0xd800..=0xdbff => {
+                    self.expect("\\")?;
+                    match self.unit()? {
+                        0xdc00..=0xdfff => Ok(()),
+                        _ => Err(self.error()),
+                    }
+                }
+                _ => Ok(()),
+            },
+            _ => Err(self.error()),
+        }
+    }
+
+    /// The four digits of `uXXXX`.
+    fn unit(&mut self) -> Result<u16, ValueError> {
+        self.expect("u")?;
+        let mut unit = 0_u16;
+        for _ in 0..4 {
+            let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16)).ok_or(self.error())?;
+            unit = (unit << 4) | digit as u16;
+            self.advance();
+        }
+        Ok(unit)
+    }
+}

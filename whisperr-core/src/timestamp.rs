@@ -1,0 +1,190 @@
+//! Dates as text: RFC 3339 out, HTTP dates in.
+
+use crate::clock::UtcMillis;
+
+/// Bytes of an `occurred_at`: `2026-05-31T12:00:00.123Z`.
+pub(crate) const TIMESTAMP_BYTES: usize = 24;
+
+/// 0000-01-01T00:00:00.000Z and 9999-12-31T23:59:59.999Z: four digits of year are all RFC 3339 has.
+const YEAR_0: i64 = -62_167_219_200_000;
+const YEAR_9999_END: i64 = 253_402_300_799_999;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Writes a date with exactly milliseconds and `Z` (contract, section 2). Dates outside the years 0
+/// to 9999 become the nearest one inside.
+pub(crate) fn rfc3339(at: UtcMillis) -> [u8; TIMESTAMP_BYTES] {
+    let ms = at.get().clamp(YEAR_0, YEAR_9999_END);
+    let (year, month, day) = civil_from_days(ms.div_euclid(DAY_MS));
+    let in_day = ms.rem_euclid(DAY_MS);
+    let digit = |value: i64, ten: i64| b'0'.wrapping_add((value.wrapping_div(ten).rem_euclid(10)) as u8);
+    let (hour, minute) = (in_day / 3_600_000, in_day / 60_000 % 60);
+    let (second, milli) = (in_day / 1000 % 60, in_day % 1000);
+    [
+        digit(year, 1000),
+        digit(year, 100),
+        digit(year, 10),
+        digit(year, 1),
+        b'-',
+        digit(month, 10),
+        digit(month, 1),
+        b'-',
+        digit(day, 10),
+        digit(day, 1),
+        b'T',
+        digit(hour, 10),
+        digit(hour, 1),
+        b':',
+        digit(minute, 10),
+        digit(minute, 1),
+        b':',
+        digit(second, 10),
+        digit(second, 1),
+        b'.',
+        digit(milli, 100),
+        digit(milli, 10),
+        digit(milli, 1),
+        b'Z',
+    ]
+}
+
+/// Howard Hinnant's `civil_from_days`: days since 1970-01-01 to year, month, day.
+#[expect(clippy::arithmetic_side_effects, reason = "the caller's clamp bounds every term")]
+const fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + (month <= 2) as i64;
+    (year, month, day)
+}
+
+/// The inverse of [`civil_from_days`], for a year from 0 to 9999, or `None` for a day that does not exist.
+#[expect(clippy::arithmetic_side_effects, reason = "the range checks bound every term")]
+fn days_from_civil(year: i64, month: i64, day: i64) -> Option<i64> {
+    if !(0..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let march_year = year - i64::from(month <= 2);
+    let era = march_year.div_euclid(400);
+    let year_of_era = march_year.rem_euclid(400);
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = era * 146_097 + day_of_era - 719_468;
+    (civil_from_days(days) == (year, month, day)).then_some(days)
+}
+
+/// Reads an HTTP date in any of its three forms (RFC 9110, section 5.6.7), in UTC.
+pub(crate) fn parse_http_date(text: &[u8]) -> Option<UtcMillis> {
+    let text = core::str::from_utf8(text).ok()?.trim();
+    let mut parts = text.split([' ', ',', '-']).filter(|part| !part.is_empty());
+    let _weekday = parts.next()?;
+    let (first, second) = (parts.next()?, parts.next()?);
+    let (year, month, day, time) = if first.starts_with(|c: char| c.is_ascii_digit()) {
+        // Sun, 06 Nov 1994 08:49:37 GMT, or the obsolete Sunday, 06-Nov-94 08:49:37 GMT
+        let (year, time) = (parts.next()?, parts.next()?);
+        if parts.next()? != "GMT" {
+            return None;
+        }
+        (year, second, first, time)
+    } else {
+        // The obsolete Sun Nov  6 08:49:37 1994
+        let time = parts.next()?;
+        (parts.next()?, first, second, time)
+    };
+    if parts.next().is_some() {
+        return None;
+    }
+    let year = match (year.len(), number(year)?) {
+        (4, year) => year,
+        // Two digits: no HTTP date is older than the web.
+        (2, year) if year >= 70 => year.checked_add(1900)?,
+        (2, year) => year.checked_add(2000)?,
+        _ => return None,
+    };
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = MONTHS.iter().zip(1..).find(|(name, _)| **name == month)?.1;
+    let days = days_from_civil(year, month, number(day)?)?;
+    let mut clock = time.split(':');
+    let (hour, minute, second) = (number(clock.next()?)?, number(clock.next()?)?, number(clock.next()?)?);
+    if hour > 23 || minute > 59 || second > 60 || clock.next().is_some() {
+        return None;
+    }
+    let seconds = days
+        .checked_mul(86_400)?
+        .checked_add(hour.checked_mul(3600)?)?
+        .checked_add(minute.checked_mul(60)?)?
+        .checked_add(second)?;
+    Some(UtcMillis::new(seconds.checked_mul(1000)?))
+}
+
+/// A number of one to four decimal digits.
+fn number(digits: &str) -> Option<i64> {
+    if digits.is_empty() || digits.len() > 4 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::string::String;
+
+    fn text(ms: i64) -> String {
+        String::from_utf8(rfc3339(UtcMillis::new(ms)).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn dates_have_exactly_milliseconds() {
+        for (ms, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (1_780_228_800_123, "2026-05-31T12:00:00.123Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (4_107_542_399_999, "2100-02-28T23:59:59.999Z"),
+            (i64::MIN, "0000-01-01T00:00:00.000Z"),
+            (i64::MAX, "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(text(ms), expected, "{ms}");
+        }
+    }
+
+    #[test]
+    fn every_day_of_eight_centuries_goes_there_and_back() {
+        for days in -146_097..146_097 {
+            let (year, month, day) = civil_from_days(days);
+
+            assert_eq!(days_from_civil(year, month, day), Some(days), "{days}");
+        }
+    }
+
+    #[test]
+    fn http_dates_in_three_forms() {
+        let sunday = Some(UtcMillis::new(784_111_777_000));
+        for (date, expected) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", sunday),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", sunday),
+            ("Sun Nov  6 08:49:37 1994", sunday),
+            (" Sun, 06 Nov 1994 08:49:37 GMT ", sunday),
+            ("Sun, 31 Feb 1994 08:49:37 GMT", None),
+            ("Sun, 06 Nov 1994 24:49:37 GMT", None),
+            ("Sun, 06 Nov 1994 08:49:37 PST", None),
+            ("Sun, 06 Nov 1994 08:49:37", None),
+            ("Sun, 06 Nov 99999999999999999999 08:49:37 GMT", None),
+            ("Sun, 06 Nov 1994 08:49:37 GMT GMT", None),
+            ("", None),
+            ("garbage", None),
+        ] {
+            assert_eq!(parse_http_date(date.as_bytes()), expected, "{date:?}");
+        }
+        assert_eq!(parse_http_date(&[0xff; 29]), None);
+    }
+}
