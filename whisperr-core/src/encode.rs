@@ -173,7 +173,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// Escapes and writes text whose length is not known beforehand.
-    fn text(&mut self, text: fmt::Arguments<'_>) -> Result<(), ValueError> {
+    pub(crate) fn text(&mut self, text: fmt::Arguments<'_>) -> Result<(), ValueError> {
         self.deferred_string(|encoder| {
             fmt::Write::write_fmt(&mut Escaper(encoder), text).map_err(|_| encoder.too_large())
         })
@@ -264,197 +264,12 @@ impl fmt::Write for Escaper<'_, '_> {
     }
 }
 
-/// serde_json's own marker for a number kept as text (its feature `arbitrary_precision`).
-const SERDE_JSON_NUMBER: &str = "$serde_json::private::Number";
-
-impl<'e, 'a> ser::Serializer for &'e mut Encoder<'a> {
-    type Ok = ();
-    type Error = ValueError;
-    type SerializeSeq = Compound<'e, 'a>;
-    type SerializeTuple = Compound<'e, 'a>;
-    type SerializeTupleStruct = Compound<'e, 'a>;
-    type SerializeTupleVariant = Compound<'e, 'a>;
-    type SerializeMap = Compound<'e, 'a>;
-    type SerializeStruct = Compound<'e, 'a>;
-    type SerializeStructVariant = Compound<'e, 'a>;
-
-    fn serialize_bool(self, value: bool) -> Result<(), ValueError> {
-        self.byte(if value { tree::TRUE } else { tree::FALSE })
-    }
-
-    fn serialize_i8(self, value: i8) -> Result<(), ValueError> {
-        self.serialize_i64(value.into())
-    }
-
-    fn serialize_i16(self, value: i16) -> Result<(), ValueError> {
-        self.serialize_i64(value.into())
-    }
-
-    fn serialize_i32(self, value: i32) -> Result<(), ValueError> {
-        self.serialize_i64(value.into())
-    }
-
-    fn serialize_i64(self, value: i64) -> Result<(), ValueError> {
-        match u64::try_from(value) {
-            Ok(value) => self.unsigned(value),
-            // In two's complement, the complement of v is -1 - v.
-            Err(_) => self.negative(!value as u64),
-        }
-    }
-
-    fn serialize_i128(self, value: i128) -> Result<(), ValueError> {
-        self.number_display(format_args!("{value}"))
-    }
-
-    fn serialize_u8(self, value: u8) -> Result<(), ValueError> {
-        self.unsigned(value.into())
-    }
-
-    fn serialize_u16(self, value: u16) -> Result<(), ValueError> {
-        self.unsigned(value.into())
-    }
-
-    fn serialize_u32(self, value: u32) -> Result<(), ValueError> {
-        self.unsigned(value.into())
-    }
-
-    fn serialize_u64(self, value: u64) -> Result<(), ValueError> {
-        self.unsigned(value)
-    }
-
-    fn serialize_u128(self, value: u128) -> Result<(), ValueError> {
-        self.number_display(format_args!("{value}"))
-    }
-
-    fn serialize_f32(self, value: f32) -> Result<(), ValueError> {
-        if !value.is_finite() {
-            return Err(ValueError::NotFinite);
-        }
-        self.number(ryu::Buffer::new().format_finite(value))
-    }
-
-    fn serialize_f64(self, value: f64) -> Result<(), ValueError> {
-        if !value.is_finite() {
-            return Err(ValueError::NotFinite);
-        }
-        self.number(ryu::Buffer::new().format_finite(value))
-    }
-
-    fn serialize_char(self, value: char) -> Result<(), ValueError> {
-        self.string(value.encode_utf8(&mut [0; 4]))
-    }
-
-    fn serialize_str(self, value: &str) -> Result<(), ValueError> {
-        self.string(value)
-    }
-
-    fn serialize_bytes(self, value: &[u8]) -> Result<(), ValueError> {
-        self.open(tree::ARRAY)?;
-        value.iter().try_for_each(|byte| self.unsigned(u64::from(*byte)))?;
-        self.close()
-    }
-
-    fn serialize_none(self) -> Result<(), ValueError> {
-        self.byte(tree::NULL)
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), ValueError> {
-        value.serialize(self)
-    }
-
-    fn serialize_unit(self) -> Result<(), ValueError> {
-        self.byte(tree::NULL)
-    }
-
-    fn serialize_unit_struct(self, _: &'static str) -> Result<(), ValueError> {
-        self.byte(tree::NULL)
-    }
-
-    fn serialize_unit_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-    ) -> Result<(), ValueError> {
-        self.string(variant)
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), ValueError> {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-        value: &T,
-    ) -> Result<(), ValueError> {
-        self.open(tree::OBJECT)?;
-        self.string(variant)?;
-        value.serialize(&mut *self)?;
-        self.close()
-    }
-
-    fn serialize_seq(self, _: Option<usize>) -> Result<Compound<'e, 'a>, ValueError> {
-        Compound::open(self, tree::ARRAY)
-    }
-
-    fn serialize_tuple(self, _: usize) -> Result<Compound<'e, 'a>, ValueError> {
-        Compound::open(self, tree::ARRAY)
-    }
-
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Compound<'e, 'a>, ValueError> {
-        Compound::open(self, tree::ARRAY)
-    }
-
-    fn serialize_tuple_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-        _: usize,
-    ) -> Result<Compound<'e, 'a>, ValueError> {
-        Compound::open_variant(self, variant, tree::ARRAY)
-    }
-
-    fn serialize_map(self, _: Option<usize>) -> Result<Compound<'e, 'a>, ValueError> {
-        Compound::open(self, tree::OBJECT)
-    }
-
-    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Compound<'e, 'a>, ValueError> {
-        if name == SERDE_JSON_NUMBER {
-            return Ok(Compound { encoder: self, ends: 0 });
-        }
-        Compound::open(self, tree::OBJECT)
-    }
-
-    fn serialize_struct_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-        _: usize,
-    ) -> Result<Compound<'e, 'a>, ValueError> {
-        Compound::open_variant(self, variant, tree::OBJECT)
-    }
-
-    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), ValueError> {
-        self.text(format_args!("{value}"))
-    }
-
-    fn is_human_readable(&self) -> bool {
-        true
-    }
-}
+/// Keys of `context` that the client writes itself.
+const RESERVED_KEYS: [&str; 2] = ["$message_id", "$time_estimated"];
 
 impl Encoder<'_> {
     /// Writes a key: any scalar, turned into its text.
-    fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), ValueError> {
+    pub(crate) fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), ValueError> {
         let start = self.len;
         key.serialize(&mut *self)?;
         let written = self.buffer.get_mut(start..self.len).unwrap_or_default();
@@ -482,7 +297,7 @@ impl Encoder<'_> {
     }
 
     /// Writes the number that `value`, a text, spells.
-    fn number_from_text<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
+    pub(crate) fn number_from_text<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
         let start = self.len;
         value.serialize(&mut *self)?;
         let written = self.buffer.get(start..self.len).unwrap_or_default();
@@ -502,123 +317,29 @@ impl Encoder<'_> {
         }
     }
 
-    fn number_display(&mut self, digits: fmt::Arguments<'_>) -> Result<(), ValueError> {
-        // An `i128` has at most 40 characters.
-        let mut text = Digits { bytes: [0; 40], len: 0 };
-        fmt::Write::write_fmt(&mut text, digits).map_err(|_| ValueError::Refused)?;
-        let digits = text.bytes.get(..text.len).unwrap_or_default();
-        json::encode_number(core::str::from_utf8(digits).unwrap_or_default(), self)
-    }
-}
-
-struct Digits {
-    bytes: [u8; 40],
-    len: usize,
-}
-
-impl fmt::Write for Digits {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let free = self.bytes.get_mut(self.len..).ok_or(fmt::Error)?;
-        free.get_mut(..text.len()).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
-        self.len = self.len.saturating_add(text.len());
-        Ok(())
-    }
-}
-
-/// An array or object under way.
-#[derive(Debug)]
-pub struct Compound<'e, 'a> {
-    encoder: &'e mut Encoder<'a>,
-    /// How many ends close it: 2 for a variant, 0 for a number in serde_json's disguise.
-    ends: u8,
-}
-
-impl<'e, 'a> Compound<'e, 'a> {
-    fn open(encoder: &'e mut Encoder<'a>, tag: u8) -> Result<Self, ValueError> {
-        encoder.open(tag)?;
-        Ok(Self { encoder, ends: 1 })
-    }
-
-    fn open_variant(encoder: &'e mut Encoder<'a>, variant: &str, tag: u8) -> Result<Self, ValueError> {
-        encoder.open(tree::OBJECT)?;
-        encoder.string(variant)?;
-        encoder.open(tag)?;
-        Ok(Self { encoder, ends: 2 })
-    }
-
-    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
-        value.serialize(&mut *self.encoder)
-    }
-
-    fn field<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), ValueError> {
-        if self.ends == 0 {
-            return self.encoder.number_from_text(value);
+    /// Refuses an object, written at `start`, that holds one of the client's own keys.
+    pub(crate) fn refuse_reserved_keys(&self, start: usize) -> Result<(), ValueError> {
+        let mut reader = tree::Reader::new(self.buffer.get(start..self.len).unwrap_or_default());
+        let refused = |_: tree::BadTree| ValueError::Refused;
+        reader.node().map_err(refused)?;
+        let mut depth = 0_usize;
+        let mut key_next = true;
+        loop {
+            let node = reader.node().map_err(refused)?;
+            match node {
+                Node::End if depth == 0 => return Ok(()),
+                Node::Text(key) if depth == 0 && key_next => {
+                    if RESERVED_KEYS.iter().any(|reserved| json::unescaped_eq(key, reserved)) {
+                        return Err(ValueError::ReservedKey);
+                    }
+                    key_next = false;
+                    continue;
+                }
+                Node::Array | Node::Object => depth = depth.saturating_add(1),
+                Node::End => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            key_next = depth == 0;
         }
-        self.encoder.string(key)?;
-        self.value(value)
-    }
-
-    fn close(self) -> Result<(), ValueError> {
-        (0..self.ends).try_for_each(|_| self.encoder.close())
-    }
-}
-
-macro_rules! elements {
-    ($($trait:ident::$method:ident)*) => {$(
-        impl ser::$trait for Compound<'_, '_> {
-            type Ok = ();
-            type Error = ValueError;
-
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
-                self.value(value)
-            }
-
-            fn end(self) -> Result<(), ValueError> {
-                self.close()
-            }
-        }
-    )*};
-}
-
-elements! {
-    SerializeSeq::serialize_element
-    SerializeTuple::serialize_element
-    SerializeTupleStruct::serialize_field
-    SerializeTupleVariant::serialize_field
-}
-
-macro_rules! fields {
-    ($($trait:ident)*) => {$(
-        impl ser::$trait for Compound<'_, '_> {
-            type Ok = ();
-            type Error = ValueError;
-
-            fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), ValueError> {
-                self.field(key, value)
-            }
-
-            fn end(self) -> Result<(), ValueError> {
-                self.close()
-            }
-        }
-    )*};
-}
-
-fields! { SerializeStruct SerializeStructVariant }
-
-impl ser::SerializeMap for Compound<'_, '_> {
-    type Ok = ();
-    type Error = ValueError;
-
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), ValueError> {
-        self.encoder.key(key)
-    }
-
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
-        self.value(value)
-    }
-
-    fn end(self) -> Result<(), ValueError> {
-        self.close()
     }
 }

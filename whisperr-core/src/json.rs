@@ -248,3 +248,68 @@ impl<'a> Parser<'a> {
         Ok(unit)
     }
 }
+
+/// Whether escaped text stands for `plain`, which is ASCII: JSON text may spell a key with escapes.
+pub(crate) fn unescaped_eq(escaped: &str, plain: &str) -> bool {
+    let mut bytes = escaped.bytes();
+    let mut next = || {
+        let byte = bytes.next()?;
+        if byte != b'\\' {
+            return Some(u32::from(byte));
+        }
+        match bytes.next()? {
+            b'u' => (0..4).try_fold(0, |unit, _| Some((unit << 4) | char::from(bytes.next()?).to_digit(16)?)),
+            // The other escapes are of bytes that no compared text holds, or stand for themselves.
+            byte => Some(u32::from(byte)),
+        }
+    };
+    plain.bytes().all(|byte| next() == Some(u32::from(byte))) && next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_do_not_hide_a_key() {
+        for (escaped, expected) in [
+            ("$message_id", true),
+            ("\\u0024message_id", true),
+            ("$message\\u005fid", true),
+            ("$message_i", false),
+            ("$message_id2", false),
+            ("\\n$message_id", false),
+            ("", false),
+        ] {
+            assert_eq!(unescaped_eq(escaped, "$message_id"), expected, "{escaped}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_json_names_the_byte() {
+        let mut buffer = [0; 256];
+        for (text, at) in [
+            ("", 0),
+            ("{", 1),
+            ("{\"a\":}", 5),
+            ("{\"a\" 1}", 5),
+            ("{a:1}", 1),
+            ("{\"a\":1,}", 7),
+            ("{\"a\":1}x", 7),
+            ("{\"a\":01}", 6),
+            ("{\"a\":1.}", 7),
+            ("{\"a\":+1}", 5),
+            ("{\"a\":NaN}", 5),
+            ("{\"a\":\"\t\"}", 6),
+            ("{\"a\":\"\\x\"}", 7),
+            ("{\"a\":\"\\ud800\"}", 12),
+            ("{\"a\":\"\\udc00\"}", 12),
+            ("{\"a\":[1}", 7),
+            ("{\"a\":nul}", 8),
+            ("{\"a\":\"", 6),
+        ] {
+            let error = encode(text, &mut Encoder::new(&mut buffer));
+            assert_eq!(error, Err(ValueError::Json(JsonError { at })), "{text}");
+        }
+    }
+}

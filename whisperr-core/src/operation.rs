@@ -1,0 +1,134 @@
+//! What an application says, as it says it.
+
+use crate::channel::{Channel, ChannelKind};
+
+/// An event: what happened, to whom, with which properties.
+///
+/// ```
+/// use whisperr_core::{Track, props};
+///
+/// let event = Track::new("payment_failed")
+///     .user("user_8842")
+///     .properties(props! { "amount_cents" => 4900, "reason" => "card_declined" })
+///     .context(props! { "firmware" => "1.4.2" });
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Track<'a, P = (), C = ()> {
+    pub(crate) event_type: &'a str,
+    pub(crate) user: Option<&'a str>,
+    pub(crate) properties: P,
+    pub(crate) context: C,
+}
+
+impl<'a> Track<'a> {
+    /// An event of this type without properties, about the current user, or about the anonymous
+    /// visitor while there is none. The name is checked when the event is tracked.
+    #[must_use]
+    pub const fn new(event_type: &'a str) -> Self {
+        Self { event_type, user: None, properties: (), context: () }
+    }
+}
+
+impl<'a, P, C> Track<'a, P, C> {
+    /// Says whom the event is about; the current user stays who it is.
+    #[must_use]
+    pub fn user(mut self, id: &'a str) -> Self {
+        self.user = Some(id);
+        self
+    }
+
+    /// Sets the properties: see [`Properties`](crate::Properties) for what they may be.
+    #[must_use]
+    pub fn properties<Q>(self, properties: Q) -> Track<'a, Q, C> {
+        Track { event_type: self.event_type, user: self.user, properties, context: self.context }
+    }
+
+    /// Sets the context, a free-form object beside the properties.
+    #[must_use]
+    pub fn context<D>(self, context: D) -> Track<'a, P, D> {
+        Track { event_type: self.event_type, user: self.user, properties: self.properties, context }
+    }
+}
+
+/// Who the user is: traits, and the channels they may be reached on.
+///
+/// ```
+/// use whisperr_core::{Channel, ChannelKind, Identify, props};
+///
+/// let user = Identify::new("user_8842")
+///     .traits(props! { "plan" => "pro" })
+///     .email("ada@example.com")
+///     .preferred_channel(ChannelKind::Email)
+///     .channels(&[Channel::sms("+15551234567").opted_out()]);
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Identify<'a, T = ()> {
+    pub(crate) user: &'a str,
+    pub(crate) traits: T,
+    pub(crate) preferred: Option<ChannelKind>,
+    pub(crate) email: &'a str,
+    pub(crate) phone: &'a str,
+    pub(crate) push_token: &'a str,
+    pub(crate) channels: &'a [Channel<'a>],
+}
+
+impl<'a> Identify<'a> {
+    /// The user with this id, without traits or channels. The id is checked when the user is identified.
+    #[must_use]
+    pub const fn new(user: &'a str) -> Self {
+        Self { user, traits: (), preferred: None, email: "", phone: "", push_token: "", channels: &[] }
+    }
+}
+
+impl<'a, T> Identify<'a, T> {
+    /// Sets the traits, which the server merges: see [`Properties`](crate::Properties).
+    #[must_use]
+    pub fn traits<U>(self, traits: U) -> Identify<'a, U> {
+        let Self { user, traits: _, preferred, email, phone, push_token, channels } = self;
+        Identify { user, traits, preferred, email, phone, push_token, channels }
+    }
+
+    /// Shortcut for an opted-in email channel; blank is ignored.
+    #[must_use]
+    pub fn email(mut self, address: &'a str) -> Self {
+        self.email = address;
+        self
+    }
+
+    /// Shortcut for an opted-in sms channel; blank is ignored.
+    #[must_use]
+    pub fn phone(mut self, number: &'a str) -> Self {
+        self.phone = number;
+        self
+    }
+
+    /// Shortcut for an opted-in push channel; blank is ignored.
+    #[must_use]
+    pub fn push_token(mut self, token: &'a str) -> Self {
+        self.push_token = token;
+        self
+    }
+
+    /// Sets the channel the user prefers.
+    #[must_use]
+    pub fn preferred_channel(mut self, kind: ChannelKind) -> Self {
+        self.preferred = Some(kind);
+        self
+    }
+
+    /// Sets the explicit channels; they follow the shortcuts on the wire.
+    #[must_use]
+    pub fn channels(mut self, channels: &'a [Channel<'a>]) -> Self {
+        self.channels = channels;
+        self
+    }
+
+    /// Shortcuts first, in the contract's order, then the explicit channels, without blank ones.
+    pub(crate) fn all_channels(&self) -> impl Iterator<Item = Channel<'a>> + use<'a, T> {
+        [Channel::email(self.email), Channel::sms(self.phone), Channel::push(self.push_token)]
+            .into_iter()
+            .chain(self.channels.iter().copied())
+            .map(|channel| Channel { address: channel.address.trim(), ..channel })
+            .filter(|channel| !channel.address.is_empty())
+    }
+}

@@ -1,0 +1,366 @@
+//! An operation as stored: a version byte, a fixed head in postcard, then strings and trees.
+//!
+//! The record fixes everything that must never change: message id, moment, subject. A retry walks
+//! the same record and writes the same bytes.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::channel::{Channel, ChannelKind, Consent};
+use crate::clock::UtcMillis;
+use crate::encode::{Encoder, Properties, ValueError};
+use crate::event_type::EventType;
+use crate::message_id::MessageId;
+use crate::operation::Identify;
+use crate::tree::{BadTree, Reader};
+use crate::user::UserId;
+
+/// The format written by this version. Readers step over what they do not know.
+const VERSION: u8 = 1;
+
+/// When an event happened, as far as the device knew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Moment {
+    /// Milliseconds since 1970.
+    Utc(i64),
+    /// Milliseconds since the start of this boot.
+    Boot { boot: u32, ms: u64 },
+}
+
+impl Moment {
+    pub(crate) const fn utc(at: UtcMillis) -> Self {
+        Self::Utc(at.get())
+    }
+}
+
+/// Whom an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject<'a> {
+    User(UserId<'a>),
+    Anonymous([u8; 16]),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Head {
+    /// Followed by the user id unless `anonymous`, the event type, the properties and the context.
+    Track { id: [u8; 16], moment: Moment, anonymous: Option<[u8; 16]> },
+    /// Followed by the user id, the traits, and the channels.
+    Identify { anonymous: Option<[u8; 16]>, preferred: Option<ChannelKind>, channels: u16 },
+}
+
+/// Followed by the address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct ChannelHead {
+    kind: ChannelKind,
+    opted_in: bool,
+    verified: Option<bool>,
+    /// Push metadata, for records of a version that writes it.
+    metadata: Option<()>,
+}
+
+/// Which argument could not be stored, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The event's properties.
+    Properties(ValueError),
+    /// The event's context.
+    Context(ValueError),
+    /// The user's traits.
+    Traits(ValueError),
+    /// The operation as a whole does not fit.
+    TooLarge {
+        /// Most bytes a record holds here.
+        max: usize,
+    },
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // Which part of several was one byte too many says little: the sum is the limit.
+            Self::Properties(ValueError::TooLarge { max })
+            | Self::Context(ValueError::TooLarge { max })
+            | Self::Traits(ValueError::TooLarge { max })
+            | Self::TooLarge { max } => write!(f, "operation exceeds the record limit of {max} bytes"),
+            Self::Properties(error) => write!(f, "properties {error}"),
+            Self::Context(error) => write!(f, "context {error}"),
+            Self::Traits(error) => write!(f, "traits {error}"),
+        }
+    }
+}
+
+impl core::error::Error for RecordError {}
+
+/// Stores an event in `buffer` and returns its length.
+pub(crate) fn encode_track<P: Properties, C: Properties>(
+    buffer: &mut [u8],
+    id: MessageId,
+    moment: Moment,
+    subject: Subject<'_>,
+    event_type: EventType<'_>,
+    properties: &P,
+    context: &C,
+) -> Result<usize, RecordError> {
+    let too_large = RecordError::TooLarge { max: buffer.len() };
+    let mut encoder = Encoder::new(buffer);
+    let (user, anonymous) = match subject {
+        Subject::User(user) => (Some(user), None),
+        Subject::Anonymous(id) => (None, Some(id)),
+    };
+    let head = Head::Track { id: *id.as_bytes(), moment, anonymous };
+    let mut fixed = || {
+        encoder.byte(VERSION)?;
+        encoder.postcard(&head)?;
+        if let Some(user) = user {
+            encoder.string(user.as_str())?;
+        }
+        encoder.raw_string(event_type.as_str())
+    };
+    fixed().map_err(|_: ValueError| too_large)?;
+    encoder.object(properties).map_err(RecordError::Properties)?;
+    let context_at = encoder.len();
+    encoder.object(context).map_err(RecordError::Context)?;
+    encoder.refuse_reserved_keys(context_at).map_err(RecordError::Context)?;
+    Ok(encoder.len())
+}
+
+/// Stores an identify in `buffer` and returns its length.
+pub(crate) fn encode_identify<T: Properties>(
+    buffer: &mut [u8],
+    user: UserId<'_>,
+    anonymous: Option<[u8; 16]>,
+    identify: &Identify<'_, T>,
+) -> Result<usize, RecordError> {
+    let too_large = RecordError::TooLarge { max: buffer.len() };
+    let channels = u16::try_from(identify.all_channels().count()).map_err(|_| too_large)?;
+    let mut encoder = Encoder::new(buffer);
+    let head = Head::Identify { anonymous, preferred: identify.preferred, channels };
+    let mut fixed = || {
+        encoder.byte(VERSION)?;
+        encoder.postcard(&head)?;
+        encoder.string(user.as_str())
+    };
+    fixed().map_err(|_: ValueError| too_large)?;
+    encoder.object(&identify.traits).map_err(RecordError::Traits)?;
+    let mut rest = || {
+        identify.all_channels().try_for_each(|Channel { kind, address, consent, verified }| {
+            let opted_in = consent == Consent::OptedIn;
+            encoder.postcard(&ChannelHead { kind, opted_in, verified, metadata: None })?;
+            encoder.string(address)
+        })
+    };
+    rest().map_err(|_: ValueError| too_large)?;
+    Ok(encoder.len())
+}
+
+/// Whether a record is an event or an identify: all that queueing and batching ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Track,
+    Identify,
+}
+
+/// A record, checked and taken apart. Strings are escaped JSON text, trees are stored objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Record<'a> {
+    Track(TrackRecord<'a>),
+    Identify(IdentifyRecord<'a>),
+}
+
+/// Whom a stored event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoredSubject<'a> {
+    /// Escaped JSON text.
+    User(&'a str),
+    Anonymous([u8; 16]),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TrackRecord<'a> {
+    pub(crate) id: MessageId,
+    pub(crate) moment: Moment,
+    pub(crate) subject: StoredSubject<'a>,
+    pub(crate) event_type: &'a str,
+    pub(crate) properties: &'a [u8],
+    pub(crate) context: &'a [u8],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct IdentifyRecord<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) anonymous: Option<[u8; 16]>,
+    pub(crate) preferred: Option<ChannelKind>,
+    pub(crate) traits: &'a [u8],
+    channels: u16,
+    channel_bytes: &'a [u8],
+}
+
+/// One channel of a stored identify; the address is escaped JSON text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StoredChannel<'a> {
+    pub(crate) kind: ChannelKind,
+    pub(crate) address: &'a str,
+    pub(crate) opted_in: bool,
+    pub(crate) verified: Option<bool>,
+}
+
+/// The bytes are no record of a version this one knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Undecodable;
+
+impl From<BadTree> for Undecodable {
+    fn from(_: BadTree) -> Self {
+        Self
+    }
+}
+
+impl<'a> Record<'a> {
+    /// Takes a record apart and checks all of it: what it returns can be written as JSON.
+    pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Undecodable> {
+        let (&VERSION, rest) = bytes.split_first().ok_or(Undecodable)? else {
+            return Err(Undecodable);
+        };
+        let (head, rest) = postcard::take_from_bytes::<Head>(rest).map_err(|_| Undecodable)?;
+        let mut reader = Reader::new(rest);
+        let record = match head {
+            Head::Track { id, moment, anonymous } => {
+                let subject = match anonymous {
+                    Some(id) => StoredSubject::Anonymous(id),
+                    None => StoredSubject::User(reader.string()?),
+                };
+                Self::Track(TrackRecord {
+                    id: MessageId::from_bytes(id),
+                    moment,
+                    subject,
+                    event_type: reader.string()?,
+                    properties: reader.object()?,
+                    context: reader.object()?,
+                })
+            }
+            Head::Identify { anonymous, preferred, channels } => {
+                let (user, traits) = (reader.string()?, reader.object()?);
+                let channel_bytes = reader.rest();
+                (0..channels).try_for_each(|_| next_channel(&mut reader).map(|_| ()))?;
+                Self::Identify(IdentifyRecord { user, anonymous, preferred, traits, channels, channel_bytes })
+            }
+        };
+        if reader.rest().is_empty() { Ok(record) } else { Err(Undecodable) }
+    }
+
+    pub(crate) const fn kind(&self) -> Kind {
+        match self {
+            Self::Track(_) => Kind::Track,
+            Self::Identify(_) => Kind::Identify,
+        }
+    }
+}
+
+/// The kind of a record, from its first bytes only.
+pub(crate) fn peek_kind(bytes: &[u8]) -> Result<Kind, Undecodable> {
+    match bytes {
+        // A postcard enum starts with its variant.
+        [VERSION, 0, ..] => Ok(Kind::Track),
+        [VERSION, 1, ..] => Ok(Kind::Identify),
+        _ => Err(Undecodable),
+    }
+}
+
+impl<'a> IdentifyRecord<'a> {
+    pub(crate) fn channels(&self) -> impl Iterator<Item = StoredChannel<'a>> + use<'a> {
+        let mut reader = Reader::new(self.channel_bytes);
+        (0..self.channels).map_while(move |_| next_channel(&mut reader).ok())
+    }
+}
+
+fn next_channel<'a>(reader: &mut Reader<'a>) -> Result<StoredChannel<'a>, Undecodable> {
+    let (head, rest) = postcard::take_from_bytes::<ChannelHead>(reader.rest()).map_err(|_| Undecodable)?;
+    *reader = Reader::new(rest);
+    let address = reader.string()?;
+    Ok(StoredChannel { kind: head.kind, address, opted_in: head.opted_in, verified: head.verified })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Seq;
+
+    fn track(buffer: &mut [u8]) -> usize {
+        encode_track(
+            buffer,
+            MessageId::new(7, Seq::FIRST),
+            Moment::Utc(1_780_228_800_123),
+            Subject::User(UserId::parse("user_8842").unwrap()),
+            EventType::parse("payment_failed").unwrap(),
+            &crate::props! { "amount_cents" => 4900, "reason" => "card_declined" },
+            &(),
+        )
+        .unwrap()
+    }
+
+    /// The published format: a change here needs a new version byte and a reader for both.
+    #[test]
+    fn version_1_stays_as_it_is() {
+        let mut buffer = [0; 256];
+        let len = track(&mut buffer);
+
+        let mut expected = [0; 256];
+        let mut at = 0;
+        for part in [
+            &b"\x01\x00"[..],
+            MessageId::new(7, Seq::FIRST).as_bytes(),
+            // Utc, then the milliseconds as a zigzag varint, then no anonymous id.
+            b"\x00\xf6\xf9\xbd\xde\xcf\x67\x00",
+            b"\x89user_8842\x8epayment_failed",
+            b"\x09\x8camount_cents\x04\xa4\x26\x86reason\x8dcard_declined\x00",
+            b"\x09\x00",
+        ] {
+            expected[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
+        assert_eq!(buffer[..len], expected[..at]);
+    }
+
+    #[test]
+    fn a_record_cut_or_extended_anywhere_is_undecodable() {
+        let mut buffer = [0; 256];
+        let len = track(&mut buffer);
+
+        assert!(Record::decode(&buffer[..len]).is_ok());
+        for cut in 0..len {
+            assert_eq!(Record::decode(&buffer[..cut]), Err(Undecodable), "cut at {cut}");
+        }
+        assert_eq!(Record::decode(&buffer[..=len]), Err(Undecodable));
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_undecodable() {
+        let mut buffer = [0; 256];
+        let len = track(&mut buffer);
+        buffer[0] = VERSION + 1;
+
+        assert_eq!(Record::decode(&buffer[..len]), Err(Undecodable));
+        assert_eq!(peek_kind(&buffer[..len]), Err(Undecodable));
+    }
+
+    #[test]
+    fn an_operation_fits_to_the_byte_or_is_refused() {
+        let mut buffer = [0; 256];
+        let len = track(&mut buffer);
+
+        for room in 0..len {
+            let refused = encode_track(
+                &mut buffer[..room],
+                MessageId::new(7, Seq::FIRST),
+                Moment::Utc(1_780_228_800_123),
+                Subject::User(UserId::parse("user_8842").unwrap()),
+                EventType::parse("payment_failed").unwrap(),
+                &crate::props! { "amount_cents" => 4900, "reason" => "card_declined" },
+                &(),
+            );
+            assert!(refused.is_err(), "{room} of {len}");
+        }
+        track(&mut buffer[..len]);
+    }
+}
