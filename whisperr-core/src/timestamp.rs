@@ -17,7 +17,7 @@ pub(crate) fn rfc3339(at: UtcMillis) -> [u8; TIMESTAMP_BYTES] {
     let ms = at.get().clamp(YEAR_0, YEAR_9999_END);
     let (year, month, day) = civil_from_days(ms.div_euclid(DAY_MS));
     let in_day = ms.rem_euclid(DAY_MS);
-    let digit = |value: i64, ten: i64| b'0'.wrapping_add((value.wrapping_div(ten).rem_euclid(10)) as u8);
+    let digit = |value: i64, ten: i64| b'0' | (value.wrapping_div(ten).wrapping_rem(10) as u8);
     let (hour, minute) = (in_day / 3_600_000, in_day / 60_000 % 60);
     let (second, milli) = (in_day / 1000 % 60, in_day % 1000);
     [

@@ -1,0 +1,135 @@
+//! Which run of operations is one request.
+
+use crate::record::Kind;
+use crate::storage::{Seq, SeqRange};
+use crate::transport::{BATCH_PATH, IDENTIFY_PATH, Request};
+use crate::wire::{BATCH_CLOSE, BATCH_OPEN, BATCH_SEPARATOR};
+
+/// How much one request may carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BatchLimit {
+    /// Most events.
+    pub events: u16,
+    /// Most bytes of the body, unless one event alone is larger.
+    pub bytes: usize,
+}
+
+/// The consecutive operations of one request: either events, or one identify.
+///
+/// Named by identity: every operation of the range that was stored when it was formed. None can
+/// join it later (numbers only grow), and none leaves it while it is in flight (it is pinned).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    pub(crate) range: SeqRange,
+    pub(crate) count: u16,
+    pub(crate) body_bytes: usize,
+    pub(crate) is_identify: bool,
+}
+
+impl Batch {
+    /// Which operations.
+    #[must_use]
+    pub const fn range(&self) -> SeqRange {
+        self.range
+    }
+
+    /// How many.
+    #[must_use]
+    pub const fn count(&self) -> u16 {
+        self.count
+    }
+
+    /// What to ask the transport.
+    #[must_use]
+    pub const fn request(&self) -> Request {
+        Request {
+            path: if self.is_identify { IDENTIFY_PATH } else { BATCH_PATH },
+            body_bytes: self.body_bytes,
+        }
+    }
+}
+
+/// A batch while it is being formed.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    limit: BatchLimit,
+    batch: Option<Batch>,
+}
+
+impl Plan {
+    pub(crate) const fn new(limit: BatchLimit) -> Self {
+        Self { limit, batch: None }
+    }
+
+    pub(crate) const fn batch(&self) -> Option<Batch> {
+        self.batch
+    }
+
+    /// Adds the next operation, whose JSON has `bytes`; `false` when it belongs to a later request.
+    pub(crate) fn add(&mut self, seq: Seq, kind: Kind, bytes: usize) -> bool {
+        match (&mut self.batch, kind) {
+            (None, Kind::Identify) => {
+                let range = SeqRange::one(seq);
+                self.batch = Some(Batch { range, count: 1, body_bytes: bytes, is_identify: true });
+            }
+            (None, Kind::Track) => {
+                let around = BATCH_OPEN.len().saturating_add(BATCH_CLOSE.len());
+                let body_bytes = bytes.saturating_add(around);
+                self.batch =
+                    Some(Batch { range: SeqRange::one(seq), count: 1, body_bytes, is_identify: false });
+            }
+            (Some(_), Kind::Identify) => return false,
+            (Some(batch), Kind::Track) => {
+                let body_bytes = batch.body_bytes.saturating_add(bytes).saturating_add(BATCH_SEPARATOR.len());
+                if batch.is_identify || batch.count >= self.limit.events || body_bytes > self.limit.bytes {
+                    return false;
+                }
+                batch.range.last = seq;
+                batch.count = batch.count.saturating_add(1);
+                batch.body_bytes = body_bytes;
+            }
+        }
+        true
+    }
+
+    /// Whether nothing more can be added, so that the walk may end.
+    pub(crate) fn is_full(&self) -> bool {
+        self.batch.is_some_and(|batch| batch.is_identify || batch.count >= self.limit.events)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(events: u16, bytes: usize, operations: &[(Kind, usize)]) -> (u16, usize, bool) {
+        let mut plan = Plan::new(BatchLimit { events, bytes });
+        for (seq, (kind, bytes)) in (1..).zip(operations) {
+            if !plan.add(Seq::new(seq), *kind, *bytes) {
+                break;
+            }
+        }
+        let batch = plan.batch().unwrap();
+        assert_eq!(batch.range.last.get(), u64::from(batch.count));
+        (batch.count, batch.body_bytes, batch.is_identify)
+    }
+
+    #[test]
+    fn runs_end_at_an_identify_a_count_and_a_size() {
+        use Kind::{Identify, Track};
+        let (open, close) = (BATCH_OPEN.len(), BATCH_CLOSE.len());
+        for (events, bytes, operations, expected) in [
+            (2, 1000, &[(Track, 10), (Track, 10), (Track, 10)][..], (2, open + 21 + close, false)),
+            (9, 1000, &[(Track, 10), (Identify, 10), (Track, 10)], (1, open + 10 + close, false)),
+            (9, 1000, &[(Identify, 10), (Identify, 10)], (1, 10, true)),
+            (9, 1000, &[(Identify, 10), (Track, 10)], (1, 10, true)),
+            // One event larger than the limit still goes, alone.
+            (9, 20, &[(Track, 500), (Track, 1)], (1, open + 500 + close, false)),
+            (9, open + 21 + close, &[(Track, 10), (Track, 10)], (2, open + 21 + close, false)),
+            (9, open + 20 + close, &[(Track, 10), (Track, 10)], (1, open + 10 + close, false)),
+        ] {
+            assert_eq!(plan(events, bytes, operations), expected, "{operations:?}");
+        }
+    }
+}

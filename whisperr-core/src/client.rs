@@ -1,0 +1,566 @@
+//! What stands behind the lock: the queue, who the user is, and the delivery machine.
+
+use core::fmt;
+
+use crate::batch::{Batch, BatchLimit, Plan};
+use crate::clock::{Clock, Instant, UtcMillis};
+use crate::config::{Config, ConfigError};
+use crate::counters::{Counters, add};
+use crate::delivery::{Action, Delivery, Exit, Stop, Waiting};
+use crate::encode::Properties;
+use crate::event_type::{EventType, EventTypeError};
+use crate::identity::{Boot, Identity};
+use crate::message_id::MessageId;
+use crate::notice::Notice;
+use crate::operation::{Identify, Track};
+use crate::queue::{NoRoom, Queue};
+use crate::ready::ready;
+use crate::record::{self, Kind, Moment, Record, RecordError, Subject};
+use crate::rng::Rng;
+use crate::storage::{Fault, RECORD_BYTES_MAX, Seq, SeqRange, Storage, Stored};
+use crate::transport::Reply;
+use crate::user::{UserId, UserIdError};
+use crate::wire::{self, Counter, Dating};
+
+/// A wall clock before 2020 or after 2099 is one that is not set.
+const UTC_MIN: i64 = 1_577_836_800_000;
+const UTC_MAX: i64 = 4_102_444_800_000;
+
+/// How long the server takes an event (contract, section 2).
+const WINDOW: core::time::Duration = core::time::Duration::from_secs(30 * 86_400);
+
+/// Both faces of a clock at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "callers without a Clock build it")]
+pub struct Now {
+    /// The monotonic clock.
+    pub instant: Instant,
+    /// The wall clock, if it is known.
+    pub utc: Option<UtcMillis>,
+}
+
+impl Now {
+    /// Reads a clock. A date before 2020 or after 2099 counts as unknown.
+    pub fn read(clock: &impl Clock) -> Self {
+        let utc = clock.utc().filter(|utc| (UTC_MIN..UTC_MAX).contains(&utc.get()));
+        Self { instant: clock.now(), utc }
+    }
+}
+
+/// Why an operation was not accepted. Nothing was stored, unless the storage failed: then it is not
+/// promised, and may still be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EnqueueError<E> {
+    /// The event's name breaks the rule.
+    EventType(EventTypeError),
+    /// The user id breaks the rule.
+    User(UserIdError),
+    /// The properties, context or traits cannot be stored.
+    Record(RecordError),
+    /// The queue is full and holds nothing that may be evicted: identifies never are, and what is in
+    /// flight cannot be.
+    Full {
+        /// Most operations.
+        operations_max: u32,
+    },
+    /// The storage failed.
+    Storage(Fault<E>),
+}
+
+macro_rules! enqueue_error_from {
+    ($($error:ty => $variant:ident)*) => {$(
+        impl<E> From<$error> for EnqueueError<E> {
+            fn from(error: $error) -> Self {
+                Self::$variant(error)
+            }
+        }
+    )*};
+}
+
+enqueue_error_from! { EventTypeError => EventType  UserIdError => User  RecordError => Record }
+
+impl<E: fmt::Debug> fmt::Display for EnqueueError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EventType(error) => error.fmt(f),
+            Self::User(error) => error.fmt(f),
+            Self::Record(error) => error.fmt(f),
+            Self::Full { operations_max } => {
+                write!(f, "the queue of {operations_max} operations is full and nothing in it may be evicted")
+            }
+            Self::Storage(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl<E: fmt::Debug> core::error::Error for EnqueueError<E> {}
+
+/// An operation was accepted: it is owed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "the runner sleeps unless it is woken"]
+#[non_exhaustive]
+pub struct Accepted {
+    /// Its local identity.
+    pub seq: Seq,
+    /// The event's `$message_id`; none for an identify.
+    pub message_id: Option<MessageId>,
+    /// Whether the runner must be woken.
+    pub wake: bool,
+}
+
+/// What a flush waits for; ask [`Client::flush_progress`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlushTicket {
+    goal: Seq,
+    stops: u32,
+}
+
+/// How far a flush is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a waiting caller handles every case")]
+pub enum FlushProgress {
+    /// Still under way.
+    Pending,
+    /// Everything owed when it was asked for has left the queue.
+    Delivered,
+    /// Delivery gave up for now; everything is kept.
+    Stopped(Stop),
+    /// The application paused delivery.
+    Paused,
+}
+
+/// A look at the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Operations owed.
+    pub owed: u32,
+    /// Bytes of their records.
+    pub bytes: u64,
+    /// Why nothing is being sent.
+    pub waiting: Waiting,
+    /// What happened so far in this run.
+    pub counters: Counters,
+}
+
+/// What a step of forming a batch came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PlanStep {
+    /// Look at the next operation.
+    Again,
+    /// The batch stands, or there is nothing to send.
+    Done,
+}
+
+/// Everything that the handle and the runner share, to be put behind a lock.
+///
+/// `S` is the storage; `B` the buffer in which an operation is encoded, whose length is the record
+/// limit (at most [`RECORD_BYTES_MAX`]). No method waits for the network.
+#[derive(Debug)]
+pub struct Client<S, B> {
+    storage: S,
+    buffer: B,
+    queue: Queue,
+    identity: Identity,
+    delivery: Delivery,
+    config: Config,
+    boot: Boot,
+    session: u128,
+    rng: Rng,
+    /// The wall clock at the start of this boot, from the first time it was known. Never changed: a
+    /// date that was sent once stays.
+    started: Option<UtcMillis>,
+    /// The batch that is being formed or sent.
+    pinned: Option<SeqRange>,
+    counters: Counters,
+}
+
+/// Why a client could not be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OpenError<E> {
+    /// A setting is outside its range.
+    Config(ConfigError),
+    /// The storage failed.
+    Storage(Fault<E>),
+}
+
+impl<E: fmt::Debug> fmt::Display for OpenError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Storage(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl<E: fmt::Debug> core::error::Error for OpenError<E> {}
+
+impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
+    /// Opens a client over a storage that may hold operations from before.
+    ///
+    /// `seed` is the source of every jitter and id: 128 bits of the best randomness the platform
+    /// has. Where that is poor, message ids stay unique by the boot number and the sequence.
+    ///
+    /// # Errors
+    /// [`OpenError::Config`] for a setting outside its range, [`OpenError::Storage`] when the storage
+    /// could not be read or the start not be noted in it.
+    pub async fn open(
+        mut storage: S,
+        buffer: B,
+        config: &Config,
+        seed: u128,
+        now: Now,
+    ) -> Result<Self, OpenError<S::Error>> {
+        config.validate().map_err(OpenError::Config)?;
+        let boot = Boot::start(&mut storage, seed).await.map_err(OpenError::Storage)?;
+        let identity = Identity::load(&mut storage).await.map_err(OpenError::Storage)?;
+        let queue = Queue::open(&mut storage, config).await.map_err(OpenError::Storage)?;
+        let session = boot.session(seed);
+        let mut rng = Rng::new(session);
+        let delivery = Delivery::new(config, rng.next_u128(), now.instant, queue.owed());
+        let counters = Counters { owed_at_start: queue.owed().into(), ..Counters::default() };
+        let mut client = Self {
+            storage,
+            buffer,
+            queue,
+            identity,
+            delivery,
+            config: *config,
+            boot,
+            session,
+            rng,
+            started: None,
+            pinned: None,
+            counters,
+        };
+        client.learn_time(now);
+        // Lost before this start: they were owed then, and are damaged now.
+        let damaged = client.storage.take_damaged();
+        add(&mut client.counters.owed_at_start, damaged);
+        client.note_damaged(damaged);
+        Ok(client)
+    }
+
+    /// Accepts an event. Once this returns `Ok`, it is owed.
+    ///
+    /// Without [`Track::user`] it is about the current user, or the anonymous visitor while there is none.
+    ///
+    /// # Errors
+    /// See [`EnqueueError`].
+    pub async fn track<P: Properties, C: Properties>(
+        &mut self,
+        now: Now,
+        event: &Track<'_, P, C>,
+    ) -> Result<Accepted, EnqueueError<S::Error>> {
+        self.learn_time(now);
+        let event_type = EventType::parse(event.event_type)?;
+        let explicit = event.user.map(UserId::parse).transpose()?;
+        let seq = self.storage.next_seq();
+        let message_id = MessageId::new(self.session, seq);
+        let moment = match now.utc {
+            Some(utc) => Moment::utc(utc),
+            None => Moment::Boot { boot: self.boot.number, ms: now.instant.as_millis() },
+        };
+        let subject = match explicit.or(self.identity.user()) {
+            Some(user) => Subject::User(user),
+            None => {
+                let made = self.identity.ensure_anonymous(&mut self.storage, &mut self.rng).await;
+                Subject::Anonymous(made.map_err(EnqueueError::Storage)?)
+            }
+        };
+        let buffer = record_buffer(&mut self.buffer);
+        let (properties, context) = (&event.properties, &event.context);
+        let len = record::encode_track(buffer, message_id, moment, subject, event_type, properties, context)?;
+        let wake = self.append(now, seq, len, Kind::Track).await?;
+        Ok(Accepted { seq, message_id: Some(message_id), wake })
+    }
+
+    /// Accepts an identify, and remembers the user as the current one. Once this returns `Ok`, it is
+    /// owed; it is never evicted.
+    ///
+    /// # Errors
+    /// See [`EnqueueError`]. When the storage takes the operation and then fails to note the user,
+    /// the identify may be delivered although the current user stays who it was.
+    pub async fn identify<T: Properties>(
+        &mut self,
+        now: Now,
+        identify: &Identify<'_, T>,
+    ) -> Result<Accepted, EnqueueError<S::Error>> {
+        self.learn_time(now);
+        let user = UserId::parse(identify.user)?;
+        let seq = self.storage.next_seq();
+        let buffer = record_buffer(&mut self.buffer);
+        let len = record::encode_identify(buffer, user, self.identity.anonymous(), identify)?;
+        let wake = self.append(now, seq, len, Kind::Identify).await?;
+        self.identity.set_user(&mut self.storage, user).await.map_err(EnqueueError::Storage)?;
+        Ok(Accepted { seq, message_id: None, wake })
+    }
+
+    async fn append(
+        &mut self,
+        now: Now,
+        seq: Seq,
+        len: usize,
+        kind: Kind,
+    ) -> Result<bool, EnqueueError<S::Error>> {
+        self.queue.refresh(&mut self.storage).await.map_err(EnqueueError::Storage)?;
+        let record = self.buffer.as_mut().get(..len).unwrap_or_default();
+        let appended = self.queue.append(&mut self.storage, seq, record, self.pinned).await;
+        let (evicted, error) = match appended {
+            Ok(evicted) => (evicted, None),
+            Err((evicted, error)) => (evicted, Some(error)),
+        };
+        add(&mut self.counters.evicted, evicted);
+        let mut wake = evicted > 0 && self.delivery.add_notice(Notice::Evicted { count: evicted });
+        match error {
+            None => {}
+            Some(NoRoom::NothingToEvict) => {
+                return Err(EnqueueError::Full { operations_max: self.config.max_queue_size });
+            }
+            Some(NoRoom::Storage(fault)) => return Err(EnqueueError::Storage(fault)),
+        }
+        add(&mut self.counters.accepted, 1);
+        wake |= self.delivery.handle_enqueued(now.instant, self.queue.owed(), kind == Kind::Identify);
+        Ok(wake)
+    }
+
+    /// Forgets the current user and the anonymous visitor; what was said before is still delivered
+    /// as theirs. Call [`flush`](Self::flush) beforehand to have it on its way (contract, section 4).
+    ///
+    /// # Errors
+    /// [`Fault`] when the storage failed: call again.
+    pub async fn reset(&mut self) -> Result<(), Fault<S::Error>> {
+        self.identity.reset(&mut self.storage).await
+    }
+
+    /// Starts delivery now; wake the runner.
+    pub fn flush(&mut self) -> FlushTicket {
+        self.delivery.handle_flush();
+        FlushTicket { goal: self.storage.next_seq(), stops: self.delivery.stops().0 }
+    }
+
+    /// How far a flush is.
+    pub fn flush_progress(&self, ticket: FlushTicket) -> FlushProgress {
+        let (stops, last) = self.delivery.stops();
+        if self.queue.owed() == 0 || self.queue.head() >= ticket.goal {
+            return FlushProgress::Delivered;
+        }
+        match last.filter(|_| stops != ticket.stops) {
+            Some(stop) => FlushProgress::Stopped(stop),
+            None if self.delivery.is_paused() => FlushProgress::Paused,
+            None => FlushProgress::Pending,
+        }
+    }
+
+    /// Sends nothing new until [`resume`](Self::resume); a request in flight ends by itself.
+    pub const fn pause(&mut self) {
+        self.delivery.handle_paused();
+    }
+
+    /// Delivers again, and at once; wake the runner.
+    pub const fn resume(&mut self) {
+        self.delivery.handle_resumed();
+    }
+
+    /// Ends the runner's loop at its next step; wake it. What is owed stays in the storage.
+    pub const fn stop(&mut self) {
+        self.delivery.handle_stopped();
+    }
+
+    /// Who the current user is.
+    #[must_use]
+    pub fn current_user(&self) -> Option<UserId<'_>> {
+        self.identity.user()
+    }
+
+    /// A look at the queue.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let owed = self.queue.owed();
+        Status {
+            owed,
+            bytes: self.queue.bytes(),
+            waiting: self.delivery.waiting(owed),
+            counters: self.counters,
+        }
+    }
+
+    /// Whether an event could be taken without evicting one.
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        self.queue.has_room()
+    }
+
+    /// When the oldest owed event happened, and nothing while that is not known. Reads the storage.
+    ///
+    /// # Errors
+    /// [`Fault`] when the storage cannot be read.
+    pub async fn oldest(&mut self) -> Result<Option<UtcMillis>, Fault<S::Error>> {
+        let dating = self.dating();
+        let mut from = self.queue.head();
+        loop {
+            let buffer = record_buffer(&mut self.buffer);
+            let Some(stored) = self.storage.read(from, buffer).await? else { return Ok(None) };
+            if let Ok(Record::Track(track)) = Record::decode(buffer.get(..stored.len).unwrap_or_default()) {
+                return Ok(dating.date(track.moment).map(|(date, _)| date));
+            }
+            from = stored.seq.next();
+        }
+    }
+
+    /// The storage, for what only the platform knows of it.
+    pub const fn storage(&mut self) -> &mut S {
+        &mut self.storage
+    }
+
+    /// Tells the application something that the platform noticed; returns whether the runner must be woken.
+    pub fn add_notice(&mut self, notice: Notice) -> bool {
+        self.delivery.add_notice(notice)
+    }
+
+    /// What the runner does next.
+    pub(crate) async fn poll(&mut self, now: Now) -> Action {
+        self.learn_time(now);
+        let damaged = self.storage.take_damaged();
+        if damaged > 0 {
+            self.queue.mark_stale();
+            self.note_damaged(damaged);
+        }
+        if self.queue.refresh(&mut self.storage).await.is_err() {
+            self.delivery.handle_storage_fault(now.instant);
+        }
+        self.delivery.poll(now.instant, self.queue.owed())
+    }
+
+    fn note_damaged(&mut self, count: u32) {
+        if count > 0 {
+            add(&mut self.counters.damaged, count);
+            self.delivery.add_notice(Notice::Damaged { count });
+        }
+    }
+
+    /// Starts a batch at the oldest operation.
+    pub(crate) const fn plan(&mut self, limit: BatchLimit) -> (Plan, Seq) {
+        self.pinned = None;
+        (Plan::new(limit), self.queue.head())
+    }
+
+    /// Looks at the next operation and takes it into the batch, or ends the batch before it.
+    pub(crate) async fn plan_next(
+        &mut self,
+        now: Now,
+        plan: &mut Plan,
+        from: &mut Seq,
+        buffer: &mut [u8],
+    ) -> Result<PlanStep, Fault<S::Error>> {
+        let Some(stored) = self.storage.read(*from, buffer).await? else { return Ok(PlanStep::Done) };
+        *from = stored.seq.next();
+        let Ok(record) = Record::decode(buffer.get(..stored.len).unwrap_or_default()) else {
+            self.queue.set_aside(&mut self.storage, stored).await?;
+            self.note_damaged(1);
+            return Ok(PlanStep::Again);
+        };
+        if let Record::Track(track) = record {
+            let Some((date, estimated)) = self.dating().date(track.moment) else {
+                return Ok(PlanStep::Done);
+            };
+            if !estimated && self.is_expired(now, date) {
+                self.queue.forget(&mut self.storage, SeqRange::one(stored.seq)).await?;
+                add(&mut self.counters.expired, 1);
+                self.delivery.add_notice(Notice::Expired { count: 1 });
+                return Ok(PlanStep::Again);
+            }
+        }
+        let mut bytes = Counter::default();
+        // A counter never waits and never fails.
+        let _counted = ready(wire::write(&record, self.dating(), &mut bytes));
+        if !plan.add(stored.seq, record.kind(), bytes.0) {
+            return Ok(PlanStep::Done);
+        }
+        self.pinned = plan.batch().map(|batch| batch.range());
+        Ok(if plan.is_full() { PlanStep::Done } else { PlanStep::Again })
+    }
+
+    /// The server's window is measured on the server's own clock, once a reply told it: no clock of
+    /// the device, which may jump by years, ever expires anything.
+    fn is_expired(&self, now: Now, date: UtcMillis) -> bool {
+        self.delivery.server_time(now.instant).is_some_and(|server| date < server.before(WINDOW))
+    }
+
+    pub(crate) fn handle_sending(&mut self, now: Now, plan: &Plan) -> Option<Batch> {
+        match plan.batch() {
+            Some(batch) => {
+                self.delivery.handle_sending(now.instant, batch);
+                Some(batch)
+            }
+            None => {
+                self.delivery.handle_unsendable(now.instant);
+                None
+            }
+        }
+    }
+
+    /// Whether the attempt under way is over: its time is up, or the client stops.
+    pub(crate) fn must_abandon(&self, now: Now) -> bool {
+        self.delivery.is_stopped() || self.delivery.sending_until().is_none_or(|until| now.instant >= until)
+    }
+
+    pub(crate) const fn sending_until(&self) -> Option<Instant> {
+        self.delivery.sending_until()
+    }
+
+    pub(crate) fn handle_reply(&mut self, now: Now, reply: Option<Reply>) {
+        self.delivery.handle_reply(now.instant, now.utc, reply);
+        self.pinned = self.delivery.in_flight().map(|batch| batch.range());
+    }
+
+    pub(crate) fn handle_storage_fault(&mut self, now: Now) {
+        self.pinned = None;
+        self.delivery.handle_storage_fault(now.instant);
+    }
+
+    /// Removes the operations of a settled batch.
+    pub(crate) async fn remove(&mut self, now: Now, batch: Batch) {
+        let removed = self.queue.forget(&mut self.storage, batch.range()).await;
+        let operations = removed.as_ref().map_or(0, |removed| removed.operations);
+        let Some(exit) = self.delivery.handle_removed(now.instant, removed.is_ok()) else { return };
+        self.pinned = None;
+        match exit {
+            Exit::Acknowledged { rejected } => {
+                add(&mut self.counters.acknowledged, operations);
+                add(&mut self.counters.rejected, rejected);
+            }
+            Exit::Dropped { .. } => add(&mut self.counters.dropped, operations),
+        }
+    }
+
+    /// Copies the record of the first operation in `from..=last`.
+    pub(crate) async fn read(
+        &mut self,
+        from: Seq,
+        last: Seq,
+        buffer: &mut [u8],
+    ) -> Result<Option<Stored>, Fault<S::Error>> {
+        Ok(self.storage.read(from, buffer).await?.filter(|stored| stored.seq <= last))
+    }
+
+    pub(crate) const fn dating(&self) -> Dating {
+        Dating { boot: self.boot.number, started: self.started }
+    }
+
+    fn learn_time(&mut self, now: Now) {
+        if self.started.is_none() {
+            let since_start = now.instant.since(Instant::START);
+            self.started = now.utc.map(|utc| utc.before(since_start));
+        }
+    }
+}
+
+/// The part of a buffer that a record may fill.
+fn record_buffer<B: AsMut<[u8]>>(buffer: &mut B) -> &mut [u8] {
+    let buffer = buffer.as_mut();
+    let len = buffer.len().min(RECORD_BYTES_MAX);
+    buffer.get_mut(..len).unwrap_or_default()
+}

@@ -1,0 +1,517 @@
+//! The delivery machine: what to do next, and when.
+//!
+//! Sans-IO: inputs are facts with a time, outputs are decisions. It reads no clock, touches no
+//! storage, allocates nothing, and is a value: clone it, print it, compare it.
+//!
+//! ```text
+//!              flush is due             final outcome               removed
+//!   Waiting ────────────────▶ Sending ────────────────▶ Settling ─────────────▶ Waiting
+//!    ▲  ▲                      │  │ ▲                       │  paced by the level
+//!    │  │                      │  │ └───────────────┐       ▼
+//!    │  │   401, 403           │  └─────────▶ BackingOff ◀──┘
+//!    │  └── AuthRefused ◀──────┘   429, 5xx, no reply; 400, 413, 422 of more than one
+//!    └───────── flush, or the probe is due
+//! ```
+
+use core::time::Duration;
+
+use crate::backoff::Backoff;
+use crate::batch::{Batch, BatchLimit};
+use crate::clock::{Instant, UtcMillis, millis};
+use crate::config::Config;
+use crate::notice::{Notice, Pending};
+use crate::outcome::Outcome;
+use crate::rng::Rng;
+use crate::transport::{Reply, RetryAfter};
+
+/// A `Retry-After` counts for at most this long (contract, section 5).
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// A success lets the backoff fall by this many levels, and not at once to nothing: a backlog that a
+/// long outage left behind is paced (reliability study, section 3.6).
+const LEVELS_PER_SUCCESS: u8 = 3;
+
+/// Refusals back off from this fraction of the base: isolating one event among 500 takes nine of
+/// them in a row, which should cost seconds, and a server that refuses everything soon waits long.
+const REFUSAL_FRACTION: u64 = 64;
+
+/// What the driver does next.
+#[must_use = "an ignored action stalls delivery"]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a driver handles every action: a new one must break it")]
+pub enum Action {
+    /// Form a batch within the limit, call [`Delivery::handle_sending`], send it once, then call
+    /// [`Delivery::handle_reply`].
+    Send(BatchLimit),
+    /// Remove these operations, then call [`Delivery::handle_removed`]. Removing twice is harmless.
+    Remove(Batch),
+    /// Tell the application.
+    Notify(Notice),
+    /// Nothing is due before `until`; `None` waits for a new operation or a flush.
+    Wait {
+        /// When to ask again at the latest.
+        until: Option<Instant>,
+    },
+    /// The client was shut down: the loop ends.
+    Stop,
+}
+
+/// How the operations of a batch leave the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Acknowledged { rejected: u32 },
+    Dropped { status: u16 },
+}
+
+/// Why delivery stands still, for a person who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Waiting {
+    /// Nothing is owed.
+    Idle,
+    /// For the flush interval, or for more operations.
+    Interval,
+    /// A request is out.
+    InFlight,
+    /// After a failure, or to pace a backlog.
+    Backoff,
+    /// The server asked for time with `Retry-After`.
+    RetryAfter,
+    /// The server refused the ingestion key.
+    AuthRefused,
+    /// The application paused delivery.
+    Paused,
+    /// Delivered operations are being removed from the storage.
+    Storage,
+}
+
+impl Waiting {
+    /// A name for logs and status output.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Interval => "interval",
+            Self::InFlight => "in_flight",
+            Self::Backoff => "backoff",
+            Self::RetryAfter => "retry_after",
+            Self::AuthRefused => "auth_refused",
+            Self::Paused => "paused",
+            Self::Storage => "storage",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// For company, until the interval of the oldest operation ends. `not_before` holds back a
+    /// start with a backlog.
+    Waiting { until: Option<Instant>, not_before: Option<Instant> },
+    /// One request is out; no reply by `until` counts as unanswered.
+    Sending { batch: Batch, until: Instant },
+    /// A final outcome; the operations leave the storage, not before `until` after a fault of it.
+    Settling { batch: Batch, exit: Exit, until: Instant },
+    /// `firm` is the server's own word, which a flush does not cut short.
+    BackingOff { until: Instant, firm: bool },
+    /// The key was refused; one probe at `until`.
+    AuthRefused { until: Instant },
+}
+
+/// Why a flush ended with operations still owed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stop {
+    /// The server refused the ingestion key.
+    Auth,
+    /// All retries failed.
+    RetryExhausted,
+}
+
+/// The delivery machine. See the module's picture; [`Client`](crate::Client) feeds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    config: Config,
+    backoff: Backoff,
+    refusal_backoff: Backoff,
+    rng: Rng,
+    state: State,
+    /// Everything owed is on its way out, batch after batch.
+    draining: bool,
+    /// A flush was asked for that no attempt has answered yet.
+    flush: bool,
+    paused: bool,
+    stopped: bool,
+    /// The level of the backoff; rises with failures, falls with successes.
+    level: u8,
+    /// Failures in a row since a success or a flush.
+    failures: u32,
+    exhausted: bool,
+    /// Refusals in a row.
+    refusals: u8,
+    /// Faults of the storage in a row.
+    faults: u8,
+    /// What a request carries while something is being isolated.
+    run: BatchLimit,
+    stops: u32,
+    last_stop: Option<Stop>,
+    /// The server's clock minus the monotonic one, from its last `Date`.
+    server_offset: Option<i64>,
+    notices: Pending,
+}
+
+impl Delivery {
+    /// A machine that owes `owed` operations from before. A backlog waits for a random part of the
+    /// flush interval: devices that get their power back together must not send together.
+    #[must_use]
+    pub fn new(config: &Config, seed: u128, now: Instant, owed: u32) -> Self {
+        let mut rng = Rng::new(seed);
+        let start = now.after(Duration::from_millis(rng.up_to(millis(config.flush_interval))));
+        let held = (owed > 0).then_some(start);
+        Self {
+            config: *config,
+            backoff: Backoff::new(config.retry_base_delay, config.max_retry_delay),
+            refusal_backoff: Backoff::new(
+                Duration::from_millis((millis(config.retry_base_delay) / REFUSAL_FRACTION).max(1)),
+                config.max_retry_delay,
+            ),
+            rng,
+            state: State::Waiting { until: held, not_before: held },
+            draining: false,
+            flush: false,
+            paused: false,
+            stopped: false,
+            level: 0,
+            failures: 0,
+            exhausted: false,
+            refusals: 0,
+            faults: 0,
+            run: full_run(config),
+            stops: 0,
+            last_stop: None,
+            server_offset: None,
+            notices: Pending::default(),
+        }
+    }
+
+    /// An operation was accepted; `owed` counts it. Returns whether the driver must be woken.
+    #[must_use]
+    pub fn handle_enqueued(&mut self, now: Instant, owed: u32, is_identify: bool) -> bool {
+        let due = is_identify || owed >= self.config.flush_at;
+        match &mut self.state {
+            State::Waiting { until, .. } if !self.paused && !self.draining => {
+                let armed = until.is_some();
+                self.draining = due;
+                if !due && !armed {
+                    // Up to a quarter early, never late: phases of a fleet drift apart.
+                    let interval = millis(self.config.flush_interval);
+                    let early = self.rng.up_to(interval / 4);
+                    *until = Some(now.after(Duration::from_millis(interval.saturating_sub(early))));
+                }
+                due || !armed
+            }
+            // The driver sleeps without a limit only while nothing is owed.
+            _ => owed <= 1 && !self.paused,
+        }
+    }
+
+    /// Delivery is to start now. Cuts a computed backoff and an auth pause short, never a `Retry-After`.
+    pub const fn handle_flush(&mut self) {
+        self.flush = true;
+        self.failures = 0;
+        self.exhausted = false;
+    }
+
+    /// No new request until [`handle_resumed`](Self::handle_resumed); one in flight ends by itself.
+    pub const fn handle_paused(&mut self) {
+        self.paused = true;
+    }
+
+    /// Delivery goes on, and starts now if anything is owed.
+    pub const fn handle_resumed(&mut self) {
+        self.paused = false;
+        self.draining = true;
+    }
+
+    /// The loop is to end.
+    pub const fn handle_stopped(&mut self) {
+        self.stopped = true;
+    }
+
+    /// What to do next, with `owed` operations in the queue. Asking early is harmless, asking late is
+    /// only late.
+    pub fn poll(&mut self, now: Instant, owed: u32) -> Action {
+        if let Some(notice) = self.notices.take() {
+            return Action::Notify(notice);
+        }
+        match &self.state {
+            // Also when stopped: what is acknowledged should not be sent again after the restart.
+            State::Settling { batch, until, .. } if now >= *until => return Action::Remove(*batch),
+            _ if self.stopped => return Action::Stop,
+            State::Sending { until, .. } | State::Settling { until, .. } => {
+                return Action::Wait { until: Some(*until) };
+            }
+            _ => {}
+        }
+        if owed == 0 {
+            self.flush = false;
+            self.draining = false;
+            if let State::Waiting { .. } = self.state {
+                self.state = State::Waiting { until: None, not_before: None };
+            }
+            return Action::Wait { until: None };
+        }
+        if self.paused {
+            return Action::Wait { until: None };
+        }
+        match self.not_before(now) {
+            Some(until) if now < until => Action::Wait { until: Some(until) },
+            _ => {
+                self.draining = true;
+                Action::Send(self.run)
+            }
+        }
+    }
+
+    /// When the next request is due; `None` for at once.
+    fn not_before(&self, now: Instant) -> Option<Instant> {
+        match &self.state {
+            State::BackingOff { until, firm: true } => Some(*until),
+            _ if self.flush => None,
+            State::BackingOff { until, firm: false } | State::AuthRefused { until } => Some(*until),
+            State::Waiting { not_before: Some(until), .. } if now < *until => Some(*until),
+            State::Waiting { .. } if self.draining => None,
+            // Owed, but nothing armed a timer: send rather than stand still.
+            State::Waiting { until, .. } => *until,
+            State::Sending { .. } | State::Settling { .. } => None,
+        }
+    }
+
+    /// Nothing that is owed can be sent yet: ask again after the flush interval.
+    pub fn handle_unsendable(&mut self, now: Instant) {
+        self.flush = false;
+        self.draining = false;
+        let until = now.after(self.config.flush_interval);
+        self.state = State::Waiting { until: Some(until), not_before: Some(until) };
+    }
+
+    /// `batch` is about to be sent.
+    pub fn handle_sending(&mut self, now: Instant, batch: Batch) {
+        self.flush = false;
+        self.state = State::Sending { batch, until: now.after(self.config.request_timeout) };
+    }
+
+    /// When the attempt under way is over.
+    #[must_use]
+    pub const fn sending_until(&self) -> Option<Instant> {
+        match &self.state {
+            State::Sending { until, .. } => Some(*until),
+            _ => None,
+        }
+    }
+
+    /// The operations that must not be evicted: sent, or being removed.
+    #[must_use]
+    pub const fn in_flight(&self) -> Option<Batch> {
+        match &self.state {
+            State::Sending { batch, .. } | State::Settling { batch, .. } => Some(*batch),
+            _ => None,
+        }
+    }
+
+    /// The attempt under way ended; `None` without a reply. A reply to nothing changes nothing.
+    pub fn handle_reply(&mut self, now: Instant, utc: Option<UtcMillis>, reply: Option<Reply>) {
+        let State::Sending { batch, .. } = self.state else { return };
+        let status = reply.map(|reply| reply.status);
+        if let Some(date) = reply.and_then(|reply| reply.date) {
+            self.server_offset = Some(date.get().saturating_sub_unsigned(now.as_millis()));
+        }
+        match status.map_or(Outcome::Retry, Outcome::of) {
+            Outcome::Ok => {
+                self.level = self.level.saturating_sub(LEVELS_PER_SUCCESS);
+                self.failures = 0;
+                self.exhausted = false;
+                self.refusals = 0;
+                self.grow_run();
+                let rejected = reply.map_or(0, |reply| reply.rejected).min(batch.count.into());
+                self.settle(now, batch, Exit::Acknowledged { rejected });
+            }
+            Outcome::Drop => {
+                self.refusals = self.refusal_backoff.above(self.refusals);
+                self.settle(now, batch, Exit::Dropped { status: status.unwrap_or_default() });
+            }
+            Outcome::Refused => {
+                self.refusals = self.refusal_backoff.above(self.refusals);
+                if batch.count <= 1 {
+                    self.settle(now, batch, Exit::Dropped { status: status.unwrap_or_default() });
+                } else {
+                    self.shrink_run(batch, status == Some(413));
+                    let delay = self.refusal_backoff.delay(self.refusals, &mut self.rng);
+                    self.state = State::BackingOff { until: now.after(delay), firm: false };
+                }
+            }
+            Outcome::Auth => {
+                let status = status.unwrap_or_default();
+                if !self.flush {
+                    self.stop(Stop::Auth);
+                }
+                self.notices.add(Notice::Auth { status });
+                // At most one probe in `max_retry_delay`, with jitter on top.
+                let delay = millis(self.config.max_retry_delay);
+                let delay = delay.saturating_add(self.rng.up_to(delay / 4));
+                self.state = State::AuthRefused { until: now.after(Duration::from_millis(delay)) };
+            }
+            Outcome::Retry => self.handle_failure(now, utc, reply),
+        }
+    }
+
+    fn handle_failure(&mut self, now: Instant, utc: Option<UtcMillis>, reply: Option<Reply>) {
+        let status = reply.map(|reply| reply.status);
+        self.failures = self.failures.saturating_add(1);
+        self.level = self.backoff.above(self.level);
+        let mut delay = self.backoff.delay(self.level, &mut self.rng);
+        let asked = reply.filter(|reply| matches!(reply.status, 429 | 503)).and_then(|reply| {
+            match reply.retry_after? {
+                RetryAfter::Delay(delay) => Some(delay),
+                // The server's own clock if it sent one: the device's may be wrong by years.
+                RetryAfter::Date(date) => {
+                    let wait = date.get().saturating_sub(reply.date.or(utc)?.get());
+                    Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
+                }
+            }
+        });
+        if let Some(asked) = asked {
+            let asked = asked.min(RETRY_AFTER_MAX);
+            // Jitter on top, never below: all the devices that were told the same moment would meet there.
+            let spread = (millis(asked) / 4).max(millis(self.config.retry_base_delay) / 2);
+            let asked = asked.saturating_add(Duration::from_millis(self.rng.up_to(spread)));
+            // Once the retries are spent, a server that asks for no time at all is not hammered.
+            delay = if self.exhausted { asked.max(delay) } else { asked };
+        }
+        self.state = State::BackingOff { until: now.after(delay), firm: asked.is_some() };
+        if self.flush {
+            // Asked for during this attempt: a flush is answered by attempts that began after it.
+            self.failures = 0;
+        } else if self.failures > self.config.max_retries && !self.exhausted {
+            self.exhausted = true;
+            self.notices.add(Notice::RetryExhausted { attempts: self.failures, status });
+            self.stop(Stop::RetryExhausted);
+        }
+    }
+
+    fn settle(&mut self, now: Instant, batch: Batch, exit: Exit) {
+        match exit {
+            Exit::Acknowledged { rejected: 0 } => {}
+            Exit::Acknowledged { rejected } => {
+                self.notices.add(Notice::Rejected { count: rejected });
+            }
+            Exit::Dropped { status } => {
+                self.notices.add(Notice::Dropped { count: batch.count.into(), status });
+            }
+        }
+        self.state = State::Settling { batch, exit, until: now };
+    }
+
+    const fn stop(&mut self, stop: Stop) {
+        self.stops = self.stops.wrapping_add(1);
+        self.last_stop = Some(stop);
+    }
+
+    /// Half of what was refused, in events, or in bytes when size was the reason.
+    fn shrink_run(&mut self, batch: Batch, too_large: bool) {
+        if too_large {
+            self.run.bytes = (batch.body_bytes / 2).max(1);
+        } else {
+            self.run.events = (batch.count / 2).max(1);
+        }
+    }
+
+    /// Twice the events, an eighth more bytes: a limit of the server's stays near, a single bad event is left behind.
+    fn grow_run(&mut self) {
+        let full = full_run(&self.config);
+        self.run.events = self.run.events.saturating_mul(2).min(full.events);
+        self.run.bytes = self.run.bytes.saturating_add((self.run.bytes / 8).max(64)).min(full.bytes);
+    }
+
+    /// The operations of a settled batch left the storage, or could not: then that is tried again.
+    /// Returns how they left, once.
+    pub(crate) fn handle_removed(&mut self, now: Instant, removed: bool) -> Option<Exit> {
+        let State::Settling { batch, exit, .. } = self.state else { return None };
+        if !removed {
+            self.storage_failed();
+            let delay = self.backoff.delay(self.faults, &mut self.rng);
+            self.state = State::Settling { batch, exit, until: now.after(delay) };
+            return None;
+        }
+        self.faults = 0;
+        let level = self.backoff.delay(self.level, &mut self.rng);
+        let refusals = self.refusal_backoff.delay(self.refusals, &mut self.rng);
+        let pace = level.max(refusals);
+        self.state = if pace.is_zero() {
+            State::Waiting { until: None, not_before: None }
+        } else {
+            State::BackingOff { until: now.after(pace), firm: false }
+        };
+        Some(exit)
+    }
+
+    /// The storage could not be read while a batch was formed or sent.
+    pub fn handle_storage_fault(&mut self, now: Instant) {
+        self.storage_failed();
+        let delay = self.backoff.delay(self.faults, &mut self.rng);
+        self.flush = false;
+        self.state = State::BackingOff { until: now.after(delay), firm: true };
+    }
+
+    fn storage_failed(&mut self) {
+        if self.faults == 0 {
+            self.notices.add(Notice::Storage);
+        }
+        self.faults = self.backoff.above(self.faults);
+    }
+
+    /// Adds something to be told; returns whether the driver must be woken for it.
+    pub(crate) fn add_notice(&mut self, notice: Notice) -> bool {
+        self.notices.add(notice)
+    }
+
+    /// The server's own time, once a reply said it.
+    pub(crate) fn server_time(&self, now: Instant) -> Option<UtcMillis> {
+        self.server_offset.map(|offset| UtcMillis::new(offset.saturating_add_unsigned(now.as_millis())))
+    }
+
+    /// How often delivery gave up so far, and why the last time; a flush watches it.
+    pub(crate) const fn stops(&self) -> (u32, Option<Stop>) {
+        (self.stops, self.last_stop)
+    }
+
+    /// Why nothing is being sent, with `owed` operations in the queue.
+    #[must_use]
+    pub const fn waiting(&self, owed: u32) -> Waiting {
+        match &self.state {
+            State::Sending { .. } => Waiting::InFlight,
+            State::Settling { .. } => Waiting::Storage,
+            _ if owed == 0 => Waiting::Idle,
+            _ if self.paused => Waiting::Paused,
+            State::AuthRefused { .. } => Waiting::AuthRefused,
+            State::BackingOff { firm: true, .. } => Waiting::RetryAfter,
+            State::BackingOff { firm: false, .. } => Waiting::Backoff,
+            State::Waiting { .. } => Waiting::Interval,
+        }
+    }
+
+    /// Whether the application paused delivery.
+    #[must_use]
+    pub const fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Whether the loop is to end.
+    #[must_use]
+    pub const fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+}
+
+const fn full_run(config: &Config) -> BatchLimit {
+    BatchLimit { events: config.max_batch_size, bytes: config.max_request_bytes as usize }
+}

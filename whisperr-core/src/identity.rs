@@ -1,0 +1,112 @@
+//! Who the device speaks of: the current user, the anonymous visitor, the device itself.
+
+use serde::{Deserialize, Serialize};
+
+use crate::message_id::uuid_v4;
+use crate::rng::{Rng, mix};
+use crate::storage::{Fault, Slot, Storage};
+use crate::user::{USER_ID_BYTES_MAX, UserId};
+
+/// The state of identity, as last written to its slots. Memory follows the storage, never leads it.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    user: [u8; USER_ID_BYTES_MAX],
+    user_len: usize,
+    anonymous: Option<[u8; 16]>,
+}
+
+impl Identity {
+    pub(crate) async fn load<S: Storage>(storage: &mut S) -> Result<Self, Fault<S::Error>> {
+        let mut user = [0; USER_ID_BYTES_MAX];
+        let user_len = storage.load(Slot::Identity, &mut user).await?;
+        let mut anonymous = [0; 16];
+        let known = storage.load(Slot::Anonymous, &mut anonymous).await? == anonymous.len();
+        Ok(Self { user, user_len, anonymous: known.then_some(anonymous) })
+    }
+
+    pub(crate) fn user(&self) -> Option<UserId<'_>> {
+        let id = self.user.get(..self.user_len).and_then(|id| core::str::from_utf8(id).ok())?;
+        UserId::parse(id).ok()
+    }
+
+    pub(crate) const fn anonymous(&self) -> Option<[u8; 16]> {
+        self.anonymous
+    }
+
+    pub(crate) async fn set_user<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        user: UserId<'_>,
+    ) -> Result<(), Fault<S::Error>> {
+        let id = user.as_str().as_bytes();
+        // The same user again costs no write: flash wears out.
+        if self.user.get(..self.user_len) == Some(id) {
+            return Ok(());
+        }
+        storage.store(Slot::Identity, id).await?;
+        self.user.iter_mut().zip(id).for_each(|(to, from)| *to = *from);
+        self.user_len = id.len();
+        Ok(())
+    }
+
+    /// The anonymous id, made on first use and stored before anything carries it.
+    pub(crate) async fn ensure_anonymous<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        rng: &mut Rng,
+    ) -> Result<[u8; 16], Fault<S::Error>> {
+        if let Some(id) = self.anonymous {
+            return Ok(id);
+        }
+        let id = uuid_v4(rng.next_u128());
+        storage.store(Slot::Anonymous, &id).await?;
+        self.anonymous = Some(id);
+        Ok(id)
+    }
+
+    /// Forgets the user and the visitor. The visitor goes first: a cut between the two leaves the
+    /// user signed in, as if the call had not been made, and never links two people.
+    pub(crate) async fn reset<S: Storage>(&mut self, storage: &mut S) -> Result<(), Fault<S::Error>> {
+        if self.anonymous.is_some() {
+            storage.store(Slot::Anonymous, &[]).await?;
+            self.anonymous = None;
+        }
+        if self.user_len > 0 {
+            storage.store(Slot::Identity, &[]).await?;
+            self.user_len = 0;
+        }
+        Ok(())
+    }
+}
+
+/// The device as message ids know it: how often it started, and its own entropy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Boot {
+    /// Counts from 1.
+    pub(crate) number: u32,
+    /// Collected over all boots, so that one good seed is enough.
+    entropy: u64,
+}
+
+impl Boot {
+    /// Counts this start and mixes its seed into what earlier ones left.
+    pub(crate) async fn start<S: Storage>(storage: &mut S, seed: u128) -> Result<Self, Fault<S::Error>> {
+        let mut buffer = [0; 32];
+        let len = storage.load(Slot::Boot, &mut buffer).await?;
+        let last = postcard::from_bytes(buffer.get(..len).unwrap_or_default())
+            .unwrap_or(Self { number: 0, entropy: 0 });
+        let fresh = mix(seed as u64).wrapping_add(mix((seed >> 64) as u64 ^ 0x5eed));
+        let boot = Self { number: last.number.wrapping_add(1), entropy: mix(last.entropy ^ fresh) };
+        if let Ok(bytes) = postcard::to_slice(&boot, &mut buffer) {
+            storage.store(Slot::Boot, bytes).await?;
+        }
+        Ok(boot)
+    }
+
+    /// What tells the message ids of this boot from those of every other boot and device.
+    pub(crate) const fn session(&self, seed: u128) -> u128 {
+        let high = mix(self.entropy ^ (seed >> 64) as u64);
+        let low = mix(high ^ seed as u64 ^ self.number as u64);
+        ((high as u128) << 64) | low as u128
+    }
+}

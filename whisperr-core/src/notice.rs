@@ -1,0 +1,212 @@
+//! What the application is told.
+
+use core::fmt;
+
+/// Something the application should know; nothing leaves the queue undelivered without one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The server refused the ingestion key. Everything is kept; delivery is tried again at most
+    /// once per `max_retry_delay`, and on a flush.
+    Auth {
+        /// 401 or 403.
+        status: u16,
+    },
+    /// All retries failed. Everything is kept; delivery goes on at the pace of the backoff.
+    RetryExhausted {
+        /// How many attempts failed in a row.
+        attempts: u32,
+        /// The last status, or `None` when there was no reply.
+        status: Option<u16>,
+    },
+    /// The server refused operations for good; they are removed.
+    Dropped {
+        /// How many.
+        count: u32,
+        /// The status that refused them.
+        status: u16,
+    },
+    /// The server acknowledged a batch but refused some of its events at its shape check.
+    Rejected {
+        /// How many.
+        count: u32,
+    },
+    /// The queue was full: its oldest events made room.
+    Evicted {
+        /// How many.
+        count: u32,
+    },
+    /// Events had left the server's window of 30 days before they could be delivered.
+    Expired {
+        /// How many.
+        count: u32,
+    },
+    /// Stored records could not be read any more: the medium lost or changed them.
+    Damaged {
+        /// How many.
+        count: u32,
+    },
+    /// The storage failed while the runner worked with it. Everything it holds is kept and the step
+    /// is tried again.
+    Storage,
+}
+
+/// The type of a notice, under its name in every Whisperr SDK (contract, section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NoticeKind {
+    /// `auth`
+    Auth,
+    /// `retry_exhausted`
+    RetryExhausted,
+    /// `dropped`
+    Dropped,
+    /// `persistence`
+    Persistence,
+}
+
+impl NoticeKind {
+    /// The name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::RetryExhausted => "retry_exhausted",
+            Self::Dropped => "dropped",
+            Self::Persistence => "persistence",
+        }
+    }
+}
+
+impl Notice {
+    /// The type.
+    #[must_use]
+    pub const fn kind(&self) -> NoticeKind {
+        match self {
+            Self::Auth { .. } => NoticeKind::Auth,
+            Self::RetryExhausted { .. } => NoticeKind::RetryExhausted,
+            Self::Dropped { .. } | Self::Rejected { .. } | Self::Evicted { .. } | Self::Expired { .. } => {
+                NoticeKind::Dropped
+            }
+            Self::Damaged { .. } | Self::Storage => NoticeKind::Persistence,
+        }
+    }
+
+    /// The server's status behind it, if any.
+    #[must_use]
+    pub const fn status(&self) -> Option<u16> {
+        match self {
+            Self::Auth { status } | Self::Dropped { status, .. } => Some(*status),
+            Self::RetryExhausted { status, .. } => *status,
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auth { status } => {
+                write!(f, "the server refused the ingestion key with {status}; operations are kept")
+            }
+            Self::RetryExhausted { attempts, status: Some(status) } => {
+                write!(f, "{attempts} attempts failed, the last with {status}; operations are kept")
+            }
+            Self::RetryExhausted { attempts, status: None } => {
+                write!(f, "{attempts} attempts failed, the last without a reply; operations are kept")
+            }
+            Self::Dropped { count, status } => {
+                write!(f, "{count} operations dropped: the server refused them with {status}")
+            }
+            Self::Rejected { count } => write!(f, "{count} events rejected by the server's shape check"),
+            Self::Evicted { count } => write!(f, "{count} events evicted: the queue bound was reached"),
+            Self::Expired { count } => write!(f, "{count} events expired: older than the server's 30 days"),
+            Self::Damaged { count } => write!(f, "{count} records damaged on the medium"),
+            Self::Storage => f.write_str("the storage failed; operations are kept"),
+        }
+    }
+}
+
+/// Notices not told yet: one of each kind, counts added up, so that nothing grows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Pending {
+    auth: Option<u16>,
+    exhausted: Option<(u32, Option<u16>)>,
+    dropped: u32,
+    dropped_status: u16,
+    rejected: u32,
+    evicted: u32,
+    expired: u32,
+    damaged: u32,
+    storage: bool,
+}
+
+impl Pending {
+    /// Adds a notice; returns whether there was none of its kind, so that somebody must be woken.
+    pub(crate) fn add(&mut self, notice: Notice) -> bool {
+        let add = |sum: &mut u32, count: u32| {
+            let first = *sum == 0 && count > 0;
+            *sum = sum.saturating_add(count);
+            first
+        };
+        match notice {
+            Notice::Auth { status } => self.auth.replace(status).is_none(),
+            Notice::RetryExhausted { attempts, status } => {
+                self.exhausted.replace((attempts, status)).is_none()
+            }
+            Notice::Dropped { count, status } => {
+                self.dropped_status = status;
+                add(&mut self.dropped, count)
+            }
+            Notice::Rejected { count } => add(&mut self.rejected, count),
+            Notice::Evicted { count } => add(&mut self.evicted, count),
+            Notice::Expired { count } => add(&mut self.expired, count),
+            Notice::Damaged { count } => add(&mut self.damaged, count),
+            Notice::Storage => !core::mem::replace(&mut self.storage, true),
+        }
+    }
+
+    /// Takes the next notice: losses first, then what explains a standstill.
+    pub(crate) fn take(&mut self) -> Option<Notice> {
+        let count = |sum: &mut u32| Some(core::mem::take(sum)).filter(|count| *count > 0);
+        let status = self.dropped_status;
+        if let Some(count) = count(&mut self.damaged) {
+            Some(Notice::Damaged { count })
+        } else if let Some(count) = count(&mut self.evicted) {
+            Some(Notice::Evicted { count })
+        } else if let Some(count) = count(&mut self.expired) {
+            Some(Notice::Expired { count })
+        } else if let Some(count) = count(&mut self.dropped) {
+            Some(Notice::Dropped { count, status })
+        } else if let Some(count) = count(&mut self.rejected) {
+            Some(Notice::Rejected { count })
+        } else if let Some((attempts, status)) = self.exhausted.take() {
+            Some(Notice::RetryExhausted { attempts, status })
+        } else if let Some(status) = self.auth.take() {
+            Some(Notice::Auth { status })
+        } else if core::mem::take(&mut self.storage) {
+            Some(Notice::Storage)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_add_up_until_told() {
+        let mut pending = Pending::default();
+
+        assert!(pending.add(Notice::Evicted { count: 1 }));
+        assert!(!pending.add(Notice::Evicted { count: 2 }));
+        assert!(pending.add(Notice::Auth { status: 401 }));
+
+        assert_eq!(pending.take(), Some(Notice::Evicted { count: 3 }));
+        assert_eq!(pending.take(), Some(Notice::Auth { status: 401 }));
+        assert_eq!(pending.take(), None);
+        assert!(pending.add(Notice::Evicted { count: 1 }));
+    }
+}
