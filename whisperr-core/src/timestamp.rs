@@ -17,35 +17,23 @@ pub(crate) fn rfc3339(at: UtcMillis) -> [u8; TIMESTAMP_BYTES] {
     let ms = at.get().clamp(YEAR_0, YEAR_9999_END);
     let (year, month, day) = civil_from_days(ms.div_euclid(DAY_MS));
     let in_day = ms.rem_euclid(DAY_MS);
-    let digit = |value: i64, ten: i64| b'0' | (value.wrapping_div(ten).wrapping_rem(10) as u8);
-    let (hour, minute) = (in_day / 3_600_000, in_day / 60_000 % 60);
-    let (second, milli) = (in_day / 1000 % 60, in_day % 1000);
+    let [y1, y2] = two_digits(year / 100);
+    let [y3, y4] = two_digits(year % 100);
+    let [m1, m2] = two_digits(month);
+    let [d1, d2] = two_digits(day);
+    let [h1, h2] = two_digits(in_day / 3_600_000);
+    let [i1, i2] = two_digits(in_day / 60_000 % 60);
+    let [s1, s2] = two_digits(in_day / 1000 % 60);
+    let [f1, f2] = two_digits(in_day % 1000 / 10);
+    let [_, f3] = two_digits(in_day % 10);
     [
-        digit(year, 1000),
-        digit(year, 100),
-        digit(year, 10),
-        digit(year, 1),
-        b'-',
-        digit(month, 10),
-        digit(month, 1),
-        b'-',
-        digit(day, 10),
-        digit(day, 1),
-        b'T',
-        digit(hour, 10),
-        digit(hour, 1),
-        b':',
-        digit(minute, 10),
-        digit(minute, 1),
-        b':',
-        digit(second, 10),
-        digit(second, 1),
-        b'.',
-        digit(milli, 100),
-        digit(milli, 10),
-        digit(milli, 1),
-        b'Z',
+        y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2, b'.', f1, f2,
+        f3, b'Z',
     ]
+}
+
+const fn two_digits(value: i64) -> [u8; 2] {
+    [b'0' | (value / 10 % 10) as u8, b'0' | (value % 10) as u8]
 }
 
 /// Howard Hinnant's `civil_from_days`: days since 1970-01-01 to year, month, day.

@@ -127,7 +127,6 @@ impl SimTransport {
 
 /// The connection broke.
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::exhaustive_structs, reason = "there is nothing more to say")]
 pub struct Broken;
 
 /// Collects a body.

@@ -26,7 +26,6 @@ pub struct SimStorage {
 
 /// The medium failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "there is nothing more to say")]
 pub struct Broken;
 
 impl SimStorage {

@@ -1,4 +1,10 @@
 //! The rules of delivery (contract, sections 4 and 5), on the production core in simulated time.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail"
+)]
 
 use core::time::Duration;
 
@@ -167,7 +173,7 @@ fn a_lost_reply_repeats_the_same_bytes() {
     let mut lost = false;
     world
         .network()
-        .script(move |_, _| if std::mem::replace(&mut lost, true) { reply(202) } else { lost_reply() });
+        .script(move |_, _| if core::mem::replace(&mut lost, true) { reply(202) } else { lost_reply() });
     track(&mut world, 3);
 
     assert_eq!(world.flush(), FlushProgress::Delivered);
@@ -185,7 +191,7 @@ fn retry_after_is_waited_for_with_jitter_on_top_even_by_a_flush() {
         let mut first = true;
         let value = value.to_owned();
         world.network().script(move |_, _| {
-            if std::mem::take(&mut first) { retry_after(429, &value) } else { reply(202) }
+            if core::mem::take(&mut first) { retry_after(429, &value) } else { reply(202) }
         });
         track(&mut world, 1);
         let ticket = world.with(|client| client.flush());
@@ -207,7 +213,7 @@ fn unreadable_retry_after_falls_back_to_the_backoff() {
         let text = value.to_owned();
         world.network().script(
             move |_, _| {
-                if std::mem::take(&mut first) { retry_after(503, &text) } else { reply(202) }
+                if core::mem::take(&mut first) { retry_after(503, &text) } else { reply(202) }
             },
         );
         track(&mut world, 1);
@@ -306,7 +312,7 @@ fn a_hung_server_costs_one_time_out_and_nothing_else() {
     let mut world = world();
     let mut first = true;
     world.network().script(move |_, _| {
-        let hangs = std::mem::take(&mut first);
+        let hangs = core::mem::take(&mut first);
         Answer { after_ms: if hangs { u64::MAX / 2 } else { 20 }, ..reply(202) }
     });
     track(&mut world, 1);
