@@ -1,0 +1,284 @@
+//! Opens whatever a directory holds.
+//!
+//! What is found does not depend on the order of the segments: a record is owed unless its number
+//! is removed anywhere, a slot has the value of its highest version, and a number below the next
+//! one that is neither owed nor removed is a record that was lost. So a segment that was left over
+//! by a failed creation, or that reappears after a power cut, does no harm.
+
+use core::mem::take;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use super::aside;
+use super::disk::{Disk, DiskFile, read_full};
+use super::error::OpenError;
+use super::frame::Frame;
+use super::index::{Entry, Index};
+use super::log::{Active, Log, Slots, empty_slots};
+use super::options::FileOptions;
+use super::reader::Reader;
+use super::report::OpenReport;
+use super::scan::{Scan, scan};
+use super::segment::{HEADER, Header, Segment, SegmentName, Span};
+use super::spans::Spans;
+use super::syncer::Shared;
+use super::tail::Tail;
+
+/// Most bytes of one damaged stretch that are copied.
+const COPY_BYTES_MAX: u64 = 256 << 10;
+/// Most stretches that are copied at one opening.
+const COPIES_MAX: usize = 64;
+/// Most records in a byte of a newer segment, whatever its format: bounds the numbers it can use.
+const RECORDS_PER_BYTE: u64 = 8;
+
+/// What the segments say, in any order.
+struct Findings {
+    entries: Vec<Entry>,
+    removed: Vec<Span>,
+    /// Numbers that segments of a later version may use.
+    newer: Vec<Span>,
+    slots: Box<Slots>,
+    slot_version: u64,
+    floor: u64,
+    next: u64,
+    segments: Vec<Segment>,
+    damaged: Vec<(SegmentName, u64, u64)>,
+    /// The segment that may be written on: its key, its file, and where its last frame ends.
+    last: Option<(u32, Scan)>,
+    next_id: u64,
+    report: OpenReport,
+}
+
+/// Opens the log of a directory.
+pub(super) fn open<D: Disk>(disk: D, options: FileOptions) -> Result<(Log<D>, OpenReport), OpenError> {
+    options.check()?;
+    let names = disk.list().map_err(|error| OpenError::Unusable { path: ".".into(), error })?;
+    let mut findings = Findings {
+        entries: Vec::new(),
+        removed: Vec::new(),
+        newer: Vec::new(),
+        slots: empty_slots(),
+        slot_version: 0,
+        floor: 0,
+        next: 1,
+        segments: Vec::new(),
+        damaged: Vec::new(),
+        last: None,
+        next_id: 1,
+        report: OpenReport::default(),
+    };
+    let mut segments = Vec::new();
+    for name in names {
+        match name.to_str().map(|name| (name, SegmentName::parse(name))) {
+            Some((_, Some(segment))) => segments.push(segment),
+            Some(("lock" | aside::DAMAGED, None)) => {}
+            // No format of this library leaves such a file for good.
+            Some((stale, None)) if is_stale(stale) => {
+                let _ = disk.remove(stale);
+            }
+            _ => findings.report.foreign_files = findings.report.foreign_files.saturating_add(1),
+        }
+    }
+    segments.sort_unstable();
+    for name in segments {
+        findings.read_segment(&disk, name);
+    }
+    Ok(findings.into_log(disk, options))
+}
+
+/// Whether a name is that of a segment, with the ending of a file that was not finished.
+fn is_stale(name: &str) -> bool {
+    name.strip_suffix(".tmp").is_some_and(|rest| SegmentName::parse(rest).is_some())
+}
+
+impl Findings {
+    fn read_segment<D: Disk>(&mut self, disk: &D, name: SegmentName) {
+        self.next_id = self.next_id.max(name.id.saturating_add(1));
+        self.next = self.next.max(name.first);
+        let before = self.last.take();
+        let key = u32::try_from(self.segments.len()).unwrap_or(u32::MAX);
+        let mut segment = Segment::new(name, 0);
+        let scanned = disk.open(&name.file()).and_then(|file| {
+            scan(name, &file, |offset, frame, len| self.take_frame(key, offset, frame, len))
+        });
+        let Ok(mut scan) = scanned else {
+            // What it held shows as missing numbers.
+            self.segments.push(segment);
+            return;
+        };
+        if let Header::Newer(version) = scan.header {
+            self.report.newer_segments = self.report.newer_segments.saturating_add(1);
+            self.report.newer_version = self.report.newer_version.max(version);
+            // It cannot be read, but no number it may use is given out again.
+            let numbers = scan.size.saturating_mul(RECORDS_PER_BYTE);
+            let span = Span { first: name.first, last: name.first.saturating_add(numbers) };
+            self.next = self.next.max(span.last.saturating_add(1));
+            self.newer.push(span);
+            self.last = before;
+            return;
+        }
+        let unfinished =
+            scan.header == Header::Damaged && !scan.partial && (scan.blank || scan.size <= HEADER as u64);
+        if unfinished && disk.remove(&name.file()).is_ok() {
+            self.last = before;
+            return;
+        }
+        segment.len = scan.end;
+        let damaged = take(&mut scan.damaged);
+        let bytes: u64 = damaged.iter().map(|(_, len)| *len).sum();
+        self.report.damaged_bytes = self.report.damaged_bytes.saturating_add(bytes);
+        self.report.torn_bytes = self.report.torn_bytes.saturating_add(scan.size.saturating_sub(scan.end));
+        for (offset, len) in damaged.into_iter().take(COPIES_MAX) {
+            self.damaged.push((name, offset, len));
+        }
+        self.segments.push(segment);
+        if scan.header == Header::Valid && !scan.partial {
+            self.last = Some((key, scan));
+        }
+    }
+
+    fn take_frame(&mut self, key: u32, offset: u64, frame: Frame<'_>, len: usize) {
+        match frame {
+            Frame::Record { seq, record } | Frame::Placed { seq, record } => {
+                let placed = matches!(frame, Frame::Placed { .. });
+                let (Ok(offset), Ok(len)) = (u32::try_from(offset), u16::try_from(record.len())) else {
+                    return;
+                };
+                self.next = self.next.max(seq.saturating_add(1));
+                self.entries.push(Entry { seq, key, offset, len, placed });
+            }
+            Frame::Removed { first, last } => {
+                self.next = self.next.max(last.saturating_add(1));
+                self.removed.push(Span { first, last });
+            }
+            Frame::Slot { number, version, value } => {
+                self.slot_version = self.slot_version.max(version);
+                let slot = self.slots.get_mut(usize::from(number));
+                if let Some(slot) = slot.filter(|slot| slot.version <= version) {
+                    slot.set(version, value);
+                }
+            }
+            Frame::Floor { id } => self.floor = self.floor.max(id),
+        }
+        debug_assert!(len > 0, "a frame has a length");
+    }
+
+    fn into_log<D: Disk>(mut self, disk: D, options: FileOptions) -> (Log<D>, OpenReport) {
+        let (entries, lost) = self.settle();
+        self.report.records = entries.len() as u64;
+        self.report.missing = lost.count();
+        for &(name, offset, len) in self.damaged.iter().take(COPIES_MAX) {
+            // The count is what is surfaced; the copy is made where there is room.
+            let _ = copy(&disk, name, offset, len);
+        }
+        let shared = Arc::new(Shared::new(options.fsync));
+        let last = self.last.take();
+        let bytes = self.segments.iter().map(|segment| segment.len).sum();
+        let mut log = Log {
+            disk,
+            options,
+            shared,
+            segments: VecDeque::from(self.segments),
+            front_key: 0,
+            next_id: self.next_id,
+            active: None,
+            index: Index::from_sorted(entries),
+            next: self.next,
+            slots: self.slots,
+            slot_version: self.slot_version,
+            tail: Tail::default(),
+            pending: Spans::default(),
+            lost,
+            refused: None,
+            floor: 0,
+            floor_position: 0,
+            moved_position: 0,
+            stuck: false,
+            untidy: false,
+            position: 0,
+            pressed: 0,
+            bytes,
+            reader: Reader::new(),
+        };
+        if let Some((key, scan)) = last {
+            log.write_on(key, &scan);
+        }
+        if log.active.is_some() {
+            // The segment that says so is durable.
+            log.floor = self.floor;
+            log.delete_consumed();
+        }
+        (log, self.report)
+    }
+
+    /// Decides what is owed and what is lost.
+    fn settle(&mut self) -> (Vec<Entry>, Spans) {
+        let floor = self.floor;
+        let first_kept = self.segments.partition_point(|segment| segment.name.id < floor);
+        let removed: Spans = take(&mut self.removed).into_iter().collect();
+        let mut entries = take(&mut self.entries);
+        entries.retain(|entry| {
+            usize::try_from(entry.key).is_ok_and(|key| key >= first_kept) && !removed.contains(entry.seq)
+        });
+        // Of copies of one record, the one that was written last counts.
+        entries.sort_unstable_by(|a, b| (a.seq, b.key, b.offset).cmp(&(b.seq, a.key, a.offset)));
+        entries.dedup_by_key(|entry| entry.seq);
+        for entry in &entries {
+            let at = usize::try_from(entry.key).unwrap_or(usize::MAX);
+            if let Some(segment) = self.segments.get_mut(at) {
+                segment.gain(entry.frame_bytes() as u64);
+            }
+        }
+        // What stood before the oldest segment was not needed any more.
+        let oldest = self.segments.get(first_kept).map_or(self.next, |segment| segment.name.first);
+        let held = entries.iter().map(|entry| Span { first: entry.seq, last: entry.seq });
+        let others = removed.iter().chain(&self.newer).copied();
+        let known: Spans = held.chain(others).collect();
+        let lost = known.gaps(oldest, self.next.saturating_sub(1));
+        (entries, lost)
+    }
+}
+
+impl<D: Disk> Log<D> {
+    /// Goes on behind the last frame of the newest segment, once that is durable.
+    fn write_on(&mut self, key: u32, scan: &Scan) {
+        let Some(segment) = self.segment(key).copied() else {
+            return;
+        };
+        let Ok(file) = self.disk.open(&segment.name.file()) else {
+            return;
+        };
+        let ready = if scan.size > scan.end {
+            // Nothing is ever written behind what a cut left.
+            file.truncate(scan.end).and_then(|()| self.sync_if(|| file.sync_all()))
+        } else {
+            self.sync_if(|| file.sync_data())
+        };
+        if ready.is_err() {
+            // The next segment takes over; what this one holds is moved there.
+            let _ = self.move_records(key);
+            return;
+        }
+        // Where blocks cannot be set aside, the segment grows as it is written.
+        let _ = file.preallocate(u64::from(self.options.segment_bytes).max(scan.end));
+        let file = Arc::new(file);
+        self.shared.install(file.clone(), 0);
+        let len = scan.end;
+        let binding = segment.binding;
+        self.active = Some(Active { key, file, binding, len, fresh: 0, abandoned: false });
+    }
+
+    fn sync_if(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        if self.options.syncs() { sync() } else { Ok(()) }
+    }
+}
+
+/// Copies a damaged stretch.
+fn copy<D: Disk>(disk: &D, name: SegmentName, offset: u64, len: u64) -> io::Result<()> {
+    let file = disk.open(&name.file())?;
+    let mut bytes = vec![0; usize::try_from(len.min(COPY_BYTES_MAX)).unwrap_or(0)];
+    let read = read_full(&file, offset, &mut bytes)?;
+    bytes.truncate(read);
+    aside::keep(disk, name, offset, &bytes)
+}

@@ -1,0 +1,297 @@
+//! What the application holds.
+
+use core::fmt;
+use core::time::Duration;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant as SystemInstant;
+
+use whisperr_core::{
+    Clock, Counters, FlushProgress, Identify, MessageId, Properties, Stop, Track, Waiting, ready,
+};
+
+use crate::builder::Builder;
+use crate::error::Error;
+use crate::shared::{Shared, now_or_fault};
+
+/// A client of Whisperr: say who the user is and what happened, the rest is its work.
+///
+/// Cheap to clone; every clone speaks for the same queue. No call waits for the network but
+/// [`flush`](Self::flush) and [`shutdown`](Self::shutdown), and those no longer than you say. When
+/// the last clone is dropped, the client shuts down as [`shutdown`](Self::shutdown) does, with
+/// [`Builder::shutdown_timeout`].
+#[derive(Clone)]
+pub struct Whisperr {
+    /// None for a disabled client.
+    inner: Option<Arc<Inner>>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    shutdown_timeout: Duration,
+    debug: bool,
+}
+
+impl fmt::Debug for Whisperr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Whisperr").field("disabled", &self.inner.is_none()).finish_non_exhaustive()
+    }
+}
+
+/// How a flush ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[must_use = "what is still owed is only said here"]
+#[non_exhaustive]
+pub enum Flush {
+    /// Everything that was owed when it was asked for has left the queue.
+    Delivered,
+    /// The deadline came first. Delivery goes on.
+    TimedOut,
+    /// The server refused the ingestion key. Everything is kept.
+    AuthRefused,
+    /// All retries failed. Everything is kept, delivery goes on at the pace of the backoff.
+    RetryExhausted,
+    /// Delivery is paused.
+    Paused,
+}
+
+/// A look at a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Operations owed.
+    pub owed: u32,
+    /// Bytes of their records.
+    pub bytes: u64,
+    /// How long ago the oldest owed event happened, by the wall clock.
+    pub oldest_age: Option<Duration>,
+    /// Who the current user is.
+    pub current_user: Option<String>,
+    /// Why nothing is being sent.
+    pub waiting: Waiting,
+    /// What happened so far in this run.
+    pub counters: Counters,
+}
+
+impl Whisperr {
+    /// Starts building a client for an ingestion key (`wrk_…`).
+    pub fn builder(api_key: impl Into<String>) -> Builder {
+        Builder::new(api_key.into())
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>, shutdown_timeout: Duration, debug: bool) -> Self {
+        Self { inner: Some(Arc::new(Inner { shared, shutdown_timeout, debug })) }
+    }
+
+    pub(crate) const fn disabled() -> Self {
+        Self { inner: None }
+    }
+
+    /// Tracks an event about the current user, or about the anonymous visitor while there is none.
+    ///
+    /// Once this returns `Ok`, the event is owed: with persistence it survives the death of the
+    /// process, and a power cut as the fsync policy says.
+    ///
+    /// `properties` is anything `Serialize` that is an object, [`props!`](crate::props),
+    /// [`Json`](crate::Json) text, or `()` for none. Returns the event's message id.
+    ///
+    /// # Errors
+    /// [`Error`]; bad input is named and nothing is stored.
+    pub fn track<P: Properties>(&self, event_type: &str, properties: P) -> Result<MessageId, Error> {
+        self.track_event(&Track::new(event_type).properties(properties))
+    }
+
+    /// Tracks an event with all it may carry: an explicit user, properties, context.
+    ///
+    /// # Errors
+    /// As [`track`](Self::track).
+    pub fn track_event<P: Properties, C: Properties>(
+        &self,
+        event: &Track<'_, P, C>,
+    ) -> Result<MessageId, Error> {
+        let nil = MessageId::from_bytes([0; 16]);
+        let Some(inner) = &self.inner else { return Ok(nil) };
+        let accepted = inner.shared.accept(|client, now| ready(client.track(now, event)));
+        inner.debug("track", &accepted);
+        accepted.map(|accepted| accepted.message_id.unwrap_or(nil))
+    }
+
+    /// Identifies a user, who is the current one from here on, also after a restart.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), whisperr_std::Error> {
+    /// # let whisperr = whisperr_std::Whisperr::builder("wrk_…").build().unwrap();
+    /// use whisperr_std::{Identify, props};
+    ///
+    /// whisperr.identify(Identify::new("user_8842").email("ada@example.com").traits(props! { "plan" => "pro" }))?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`track`](Self::track).
+    pub fn identify<T: Properties>(&self, identify: Identify<'_, T>) -> Result<(), Error> {
+        let Some(inner) = &self.inner else { return Ok(()) };
+        let accepted = inner.shared.accept(|client, now| ready(client.identify(now, &identify)));
+        inner.debug("identify", &accepted);
+        accepted.map(|_| ())
+    }
+
+    /// Forgets the current user and the anonymous visitor, after starting a flush. What was said
+    /// before is still delivered as theirs; the next event belongs to somebody new.
+    ///
+    /// Never waits for the network: every operation carries its own user.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]: the user is still the current one; call again.
+    pub fn reset(&self) -> Result<(), Error> {
+        if let Some(inner) = &self.inner {
+            let _not_waited_for = inner.shared.client().flush();
+            inner.shared.ring();
+        }
+        self.reset_without_flush()
+    }
+
+    /// As [`reset`](Self::reset), leaving what is owed to the next flush.
+    ///
+    /// # Errors
+    /// As [`reset`](Self::reset).
+    pub fn reset_without_flush(&self) -> Result<(), Error> {
+        let Some(inner) = &self.inner else { return Ok(()) };
+        now_or_fault(inner.shared.client().reset())
+    }
+
+    /// Delivers what is owed, for at most `deadline`. Blocks; in async code use
+    /// [`flush_async`](Self::flush_async).
+    ///
+    /// A computed backoff is cut short, a `Retry-After` is not.
+    pub fn flush(&self, deadline: Duration) -> Flush {
+        let Some(inner) = &self.inner else { return Flush::Delivered };
+        let ticket = inner.shared.client().flush();
+        inner.shared.ring();
+        inner.shared.wait_for_flush(ticket, deadline).into()
+    }
+
+    /// As [`flush`](Self::flush), without blocking, on any async runtime.
+    pub async fn flush_async(&self, deadline: Duration) -> Flush {
+        let Some(inner) = &self.inner else { return Flush::Delivered };
+        let ticket = inner.shared.client().flush();
+        inner.shared.ring();
+        inner.shared.wait_for_flush_async(ticket, deadline).await.into()
+    }
+
+    /// Sends nothing until [`resume`](Self::resume): for a metered link, or before sleep. Calls go
+    /// on being accepted; a request under way ends by itself.
+    pub fn pause(&self) {
+        if let Some(inner) = &self.inner {
+            inner.shared.client().pause();
+        }
+    }
+
+    /// Delivers again, and at once.
+    pub fn resume(&self) {
+        if let Some(inner) = &self.inner {
+            inner.shared.client().resume();
+            inner.shared.ring();
+        }
+    }
+
+    /// Delivers for at most `deadline`, then stops: the runner ends, the queue directory is free,
+    /// what is still owed stays on disk for the next start. Calls made afterwards are refused.
+    ///
+    /// Returns how the last flush ended. A server that hangs delays this no longer than `deadline`.
+    pub fn shutdown(&self, deadline: Duration) -> Flush {
+        match &self.inner {
+            Some(inner) => inner.shutdown(deadline),
+            None => Flush::Delivered,
+        }
+    }
+
+    /// A look at the queue.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let Some(inner) = &self.inner else {
+            return Status {
+                owed: 0,
+                bytes: 0,
+                oldest_age: None,
+                current_user: None,
+                waiting: Waiting::Idle,
+                counters: Counters::default(),
+            };
+        };
+        let utc = inner.shared.clock().utc();
+        let mut client = inner.shared.client();
+        let status = client.status();
+        let oldest = now_or_fault(client.oldest()).ok().flatten();
+        let age = utc.zip(oldest).map(|(utc, oldest)| utc.get().saturating_sub(oldest.get()));
+        Status {
+            owed: status.owed,
+            bytes: status.bytes,
+            oldest_age: age.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))),
+            current_user: client.current_user().map(|user| user.as_str().to_owned()),
+            waiting: status.waiting,
+            counters: status.counters,
+        }
+    }
+
+    /// Whether an event could be taken without evicting one: for producers that would rather wait.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.inner.as_ref().is_none_or(|inner| inner.shared.client().has_room())
+    }
+}
+
+impl From<FlushProgress> for Flush {
+    fn from(progress: FlushProgress) -> Self {
+        match progress {
+            FlushProgress::Delivered => Self::Delivered,
+            FlushProgress::Stopped(Stop::Auth) => Self::AuthRefused,
+            FlushProgress::Stopped(_) => Self::RetryExhausted,
+            FlushProgress::Paused => Self::Paused,
+            FlushProgress::Pending => Self::TimedOut,
+        }
+    }
+}
+
+impl Inner {
+    fn debug<T>(&self, call: &str, accepted: &Result<T, Error>) {
+        if let Err(error) = accepted {
+            log::warn!(target: "whisperr", "{call} refused: {error}");
+        } else if self.debug {
+            log::info!(target: "whisperr", "{call} accepted");
+        }
+    }
+
+    fn shutdown(&self, deadline: Duration) -> Flush {
+        let end = SystemInstant::now().checked_add(deadline);
+        let flush = {
+            let ticket = self.shared.client().flush();
+            self.shared.ring();
+            self.shared.wait_for_flush(ticket, deadline).into()
+        };
+        self.shared.client().stop();
+        self.shared.ring();
+        // The runner ends at its next step, which is now; a sync that hangs is not waited for.
+        let grace = SystemInstant::now().checked_add(END_GRACE);
+        if let Some(end) = end.max(grace)
+            && !self.shared.wait_for_end(end)
+        {
+            log::warn!(target: "whisperr", "shutdown: the runner is still busy and ends by itself");
+        }
+        flush
+    }
+}
+
+/// How long a shutdown waits for the runner to put down its tools after the deadline.
+const END_GRACE: Duration = Duration::from_millis(100);
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // On the runner's own thread there is nobody to wait for.
+        if Some(thread::current().id()) == self.shared.runner() {
+            self.shared.client().stop();
+        } else {
+            let _owed_stays = self.shutdown(self.shutdown_timeout);
+        }
+    }
+}
