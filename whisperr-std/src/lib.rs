@@ -9,6 +9,8 @@ mod global;
 mod handle;
 mod http;
 mod http_client;
+#[cfg(feature = "testing")]
+mod recorder;
 mod runner;
 mod shared;
 mod storage;
@@ -20,6 +22,8 @@ pub use file::{Fsync, OpenError};
 pub use global::{init, instance};
 pub use handle::{Flush, Status, Whisperr};
 pub use http::{HttpError, HttpTransport};
+#[cfg(feature = "testing")]
+pub use recorder::{Recorded, Recorder};
 pub use storage::StorageError;
 pub use whisperr_core::{
     BaseUrlError, Body, BodyError, Channel, ChannelKind, Clock, ConfigError, Consent, Counters,

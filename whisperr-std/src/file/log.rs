@@ -148,12 +148,10 @@ impl<D: Disk> Log<D> {
                 return Err(Fault::Full);
             }
         }
-        if seq > self.next {
-            // The numbers between were never given out, and must not look lost.
-            self.pending.insert(Span { first: self.next, last: seq.saturating_sub(1) }, &self.index);
-        }
-        let (key, offset, size) = match self.write(frame) {
-            Err(Fault::Full) if self.make_space() => self.write(frame)?,
+        // Numbers that were never given out must not look lost.
+        let skipped = (seq > self.next).then(|| Span { first: self.next, last: seq.saturating_sub(1) });
+        let (key, offset, size) = match self.write_behind(skipped, frame) {
+            Err(Fault::Full) if self.make_space() => self.write_behind(skipped, frame)?,
             written => written?,
         };
         let placed = size != record.len().saturating_add(RECORD_OVERHEAD);
@@ -175,12 +173,22 @@ impl<D: Disk> Log<D> {
     ///
     /// Returns the segment, the offset and the length of the frame. Nothing changes on an error.
     pub(super) fn write(&mut self, frame: Frame<'_>) -> Result<(u32, u32, usize), Fault<FileError>> {
+        self.write_behind(None, frame)
+    }
+
+    fn write_behind(
+        &mut self,
+        skipped: Option<Span>,
+        frame: Frame<'_>,
+    ) -> Result<(u32, u32, usize), Fault<FileError>> {
         if self.shared.failed() {
             self.recover()?;
         }
         let waiting = self.pending.len().min(SPANS_PER_WRITE);
-        let waiting_size = Frame::Removed { first: 0, last: 0 }.size().saturating_mul(waiting);
-        let size = frame.size().saturating_add(waiting_size);
+        let removed_size = Frame::Removed { first: 0, last: 0 }.size();
+        let others_size = removed_size.saturating_mul(waiting.saturating_add(1));
+        let size =
+            frame.size().saturating_add(if waiting > 0 || skipped.is_some() { others_size } else { 0 });
         self.make_room(size as u64, matches!(frame, Frame::Record { .. } | Frame::Placed { .. }))?;
         // A segment that was started for it took the removals along.
         let waiting = self.pending.len().min(waiting);
@@ -190,7 +198,7 @@ impl<D: Disk> Log<D> {
         let durable = self.shared.durable();
         self.tail.release(durable);
         let (buffer, before) = self.tail.begin(size);
-        for span in self.pending.iter().take(waiting) {
+        for span in self.pending.iter().take(waiting).chain(&skipped) {
             active.binding.encode(Frame::Removed { first: span.first, last: span.last }, buffer);
         }
         let frame_at = buffer.len();

@@ -26,28 +26,34 @@ impl<D: Disk> Log<D> {
         if span.first > span.last || !self.take_out(span) {
             return;
         }
+        let mut written = Ok(());
         if self.pending.is_empty() {
             let frame = Frame::Removed { first: span.first, last: span.last };
-            if self.write(frame).is_err() {
-                self.pending.insert(span, &self.index);
-            }
-        } else {
+            written = self.write(frame).map(|_| ());
+        }
+        if written.is_err() || !self.pending.is_empty() {
             self.pending.insert(span, &self.index);
-            self.write_pending();
+            written = self.write_pending();
+        }
+        if written == Err(Fault::Full) {
+            // A removal must free the medium even when the medium has no room for it.
+            self.make_space();
         }
         self.tidy();
     }
 
     /// Writes removals that wait, as far as there is room.
-    fn write_pending(&mut self) {
+    fn write_pending(&mut self) -> Result<(), Fault<FileError>> {
         let mut left = self.pending.len();
         while left > 0 {
             // Any frame takes them along; the floor is the shortest.
-            if self.write(Frame::Floor { id: self.floor }).is_err() || self.pending.len() >= left {
+            self.write(Frame::Floor { id: self.floor })?;
+            if self.pending.len() >= left {
                 break;
             }
             left = self.pending.len();
         }
+        Ok(())
     }
 
     /// Deletes segments that are not needed, and moves records out of the oldest ones when the log
@@ -76,7 +82,32 @@ impl<D: Disk> Log<D> {
         if self.options.syncs() && self.shared.sync().is_ok() {
             self.tidy();
         }
+        if self.bytes == before {
+            self.delete_without_floor();
+        }
         self.bytes < before
+    }
+
+    /// Deletes segments although there is no room to write down that they are not needed.
+    ///
+    /// What takes the place of the floor is their order: each is gone for good before the next one
+    /// goes, so that a restart finds no gap between them.
+    fn delete_without_floor(&mut self) {
+        if self.active.is_none() || self.shared.durable() < self.moved_position {
+            return;
+        }
+        while let Some(front) = self.segments.front().copied()
+            && self.first_needed().is_some_and(|(key, _)| key != self.front_key)
+        {
+            let removed = self.disk.remove(&front.name.file());
+            if removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+                break;
+            }
+            self.drop_front(front);
+            if self.options.syncs() && self.disk.sync_directory().is_err() {
+                break;
+            }
+        }
     }
 
     /// Writes down from which segment on the log is needed.

@@ -195,3 +195,47 @@ fn a_slot_that_cannot_be_stored_keeps_its_value() {
     let mut again = open(&disk.after_cut(Survivors::All), small());
     assert_eq!(load(&mut again, Slot::Consent), b"");
 }
+
+#[test]
+fn removals_free_a_disk_on_which_not_one_of_them_has_room() {
+    let disk = SimulatedDisk::new();
+    let mut storage = open(&disk, small());
+    let mut seq = 1;
+    while seq < 60 {
+        append(&mut storage, seq, &record(seq, 90)).unwrap();
+        seq += 1;
+    }
+    // Not one byte more, and what was set aside is used up.
+    disk.limit(Some(0));
+    let full = disk.files().len();
+
+    for gone in (2..=40).step_by(2).chain((1..=39).step_by(2)) {
+        remove(&mut storage, gone, gone).unwrap();
+    }
+
+    assert!(disk.files().len() < full - 5, "{} of {full} segments stay", disk.files().len());
+    assert_eq!(numbers(&mut storage), Vec::from_iter(41..60));
+    disk.limit(None);
+    append(&mut storage, 60, b"sixty").unwrap();
+    storage.syncer().sync().unwrap();
+    let mut again = open(&disk.after_cut(Survivors::None), small());
+    assert_eq!(numbers(&mut again), Vec::from_iter(41..=60));
+    assert_eq!(again.take_damaged(), 0);
+}
+
+#[test]
+fn a_number_that_was_skipped_in_vain_can_still_be_used() {
+    let disk = SimulatedDisk::new();
+    let mut storage = open(&disk, small());
+    append(&mut storage, 1, b"one").unwrap();
+    disk.fail_after(0, Failure::Full, true);
+    assert_eq!(append(&mut storage, 9, b"nine"), Err(Fault::Full));
+    disk.heal();
+
+    append(&mut storage, 2, b"two").unwrap();
+    append(&mut storage, 7, b"seven").unwrap();
+
+    let mut again = open(&disk, small());
+    assert_eq!(numbers(&mut again), [1, 2, 7]);
+    assert_eq!(again.take_damaged(), 0);
+}
