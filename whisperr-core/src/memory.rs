@@ -31,7 +31,9 @@ pub struct MemoryStorage<B> {
     /// Bytes of dead frames.
     dead: usize,
     next: Seq,
-    /// A frame at or before which no record of a higher number lies: where the last walk stood.
+    /// Where the first record that is owed may stand: none lies before.
+    head: usize,
+    /// Where the last walk stood: no record of this number or a higher one lies before.
     cursor: (Seq, usize),
 }
 
@@ -47,7 +49,7 @@ struct Frame {
 impl<B: AsMut<[u8]> + AsRef<[u8]>> MemoryStorage<B> {
     /// An empty storage in `buffer`, whose content does not matter.
     pub const fn new(buffer: B) -> Self {
-        Self { buffer, end: 0, dead: 0, next: Seq::FIRST, cursor: (Seq::FIRST, 0) }
+        Self { buffer, end: 0, dead: 0, next: Seq::FIRST, head: 0, cursor: (Seq::FIRST, 0) }
     }
 
     fn frame(&self, at: usize) -> Option<Frame> {
@@ -67,11 +69,20 @@ impl<B: AsMut<[u8]> + AsRef<[u8]>> MemoryStorage<B> {
             *kind = DEAD;
             self.dead = self.dead.saturating_add(frame.end.saturating_sub(at));
         }
+        if at == self.head {
+            self.head = frame.end;
+        }
         if self.dead == self.end {
             self.end = 0;
-            self.dead = 0;
-            self.cursor = (Seq::FIRST, 0);
+            self.restart();
         }
+    }
+
+    /// Everything that is owed starts at the front.
+    const fn restart(&mut self) {
+        self.dead = 0;
+        self.head = 0;
+        self.cursor = (Seq::FIRST, 0);
     }
 
     fn put(&mut self, kind: u8, seq: Seq, payload: &[u8]) -> Result<(), Fault<Infallible>> {
@@ -107,17 +118,19 @@ impl<B: AsMut<[u8]> + AsRef<[u8]>> MemoryStorage<B> {
             from = frame.end;
         }
         self.end = to;
-        self.dead = 0;
-        self.cursor = (Seq::FIRST, 0);
+        self.restart();
     }
 
     /// The first live record whose number is `from` or higher, and where its frame starts.
     fn find(&mut self, from: Seq) -> Option<(usize, Frame)> {
-        let mut at = if self.cursor.0 <= from { self.cursor.1 } else { 0 };
+        let mut at = if self.cursor.0 <= from { self.cursor.1 } else { self.head };
         while let Some(frame) = self.frame(at) {
             if frame.kind == RECORD && frame.seq >= from {
                 self.cursor = (from, at);
                 return Some((at, frame));
+            }
+            if at == self.head && frame.kind != RECORD {
+                self.head = frame.end;
             }
             at = frame.end;
         }

@@ -28,6 +28,7 @@ struct Batch {
 }
 
 pub(crate) fn run(url: &str) -> Result<(), Box<dyn Error>> {
+    rustls::crypto::ring::default_provider().install_default().map_err(|_| "a provider is set already")?;
     let client = reqwest::Client::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let url = format!("{url}/v1/events/batch");
