@@ -6,6 +6,7 @@ use crate::batch::{Batch, BatchLimit, Plan};
 use crate::clock::{Clock, Instant, UtcMillis};
 use crate::config::{Config, ConfigError};
 use crate::counters::{Counters, add};
+use crate::dating::Dating;
 use crate::delivery::{Action, Delivery, Exit, Stop, Waiting};
 use crate::encode::Properties;
 use crate::event_type::{EventType, EventTypeError};
@@ -20,7 +21,7 @@ use crate::rng::Rng;
 use crate::storage::{Fault, RECORD_BYTES_MAX, Seq, SeqRange, Storage, Stored};
 use crate::transport::Reply;
 use crate::user::{UserId, UserIdError};
-use crate::wire::{self, Counter, Dating};
+use crate::wire::{self, Counter};
 
 /// A wall clock before 2020 or after 2099 is one that is not set.
 const UTC_MIN: i64 = 1_577_836_800_000;
@@ -28,6 +29,9 @@ const UTC_MAX: i64 = 4_102_444_800_000;
 
 /// How long the server takes an event (contract, section 2).
 const WINDOW: core::time::Duration = core::time::Duration::from_secs(30 * 86_400);
+
+/// Clocks that are this many milliseconds apart agree.
+const CLOCKS_APART_MAX: u64 = 86_400_000;
 
 /// Both faces of a clock at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,8 +172,7 @@ pub struct Client<S, B> {
     boot: Boot,
     session: u128,
     rng: Rng,
-    /// The wall clock at the start of this boot, from the first time it was known. Never changed: a
-    /// date that was sent once stays.
+    /// The wall clock at the start of this boot, from the first time it was known.
     started: Option<UtcMillis>,
     /// The batch that is being formed or sent.
     pinned: Option<SeqRange>,
@@ -205,7 +208,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     ///
     /// # Errors
     /// [`OpenError::Config`] for a setting outside its range, [`OpenError::Storage`] when the storage
-    /// could not be read or the start not be noted in it.
+    /// could not be read. One that cannot be written opens: what it holds is still delivered.
     pub async fn open(
         mut storage: S,
         buffer: B,
@@ -215,6 +218,8 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     ) -> Result<Self, OpenError<S::Error>> {
         config.validate().map_err(OpenError::Config)?;
         let boot = Boot::start(&mut storage, seed).await.map_err(OpenError::Storage)?;
+        // A medium without room, or that takes nothing, must still deliver what it holds.
+        let boot_noted = boot.store(&mut storage).await.is_ok();
         let identity = Identity::load(&mut storage).await.map_err(OpenError::Storage)?;
         let queue = Queue::open(&mut storage, config).await.map_err(OpenError::Storage)?;
         let session = boot.session(seed);
@@ -236,6 +241,9 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             counters,
         };
         client.learn_time(now);
+        if !boot_noted {
+            client.delivery.add_notice(Notice::Storage);
+        }
         // Lost before this start: they were owed then, and are damaged now.
         let damaged = client.storage.take_damaged();
         add(&mut client.counters.owed_at_start, damaged);
@@ -463,7 +471,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             return Ok(PlanStep::Again);
         };
         if let Record::Track(track) = record {
-            let Some((date, estimated)) = self.dating().date(track.moment) else {
+            let Some((date, estimated)) = self.date(track.moment).await? else {
                 return Ok(PlanStep::Done);
             };
             if !estimated && self.is_expired(now, date) {
@@ -475,7 +483,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         }
         let mut bytes = Counter::default();
         // A counter never waits and never fails.
-        let _counted = ready(wire::write(&record, self.dating(), &mut bytes));
+        let _counted = ready(wire::write(&record, &self.boot.dating, &mut bytes));
         if !plan.add(stored.seq, record.kind(), bytes.0) {
             return Ok(PlanStep::Done);
         }
@@ -483,10 +491,28 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         Ok(if plan.is_full() { PlanStep::Done } else { PlanStep::Again })
     }
 
-    /// The server's window is measured on the server's own clock, once a reply told it: no clock of
-    /// the device, which may jump by years, ever expires anything.
+    /// The date of an event. What dates it is written down first, so that it stays.
+    async fn date(&mut self, moment: Moment) -> Result<Option<(UtcMillis, bool)>, Fault<S::Error>> {
+        if let (None, Moment::Boot { boot, .. }, Some(started)) =
+            (self.boot.dating.date(moment), moment, self.started)
+        {
+            // An earlier boot never learnt the time; the start of this one is the best bound there is.
+            let mut learnt = self.boot;
+            learnt.dating.learn(boot, started, boot != self.boot.number);
+            learnt.store(&mut self.storage).await?;
+            self.boot = learnt;
+        }
+        Ok(self.boot.dating.date(moment))
+    }
+
+    /// Only two clocks that agree expire an event, the server's and the device's: either alone may
+    /// be wrong by years, and a proxy's `Date` is not the server's.
     fn is_expired(&self, now: Now, date: UtcMillis) -> bool {
-        self.delivery.server_time(now.instant).is_some_and(|server| date < server.before(WINDOW))
+        let clocks = self.delivery.server_time(now.instant).zip(now.utc);
+        clocks.is_some_and(|(server, device)| {
+            let apart = server.get().abs_diff(device.get());
+            apart <= CLOCKS_APART_MAX && date < server.min(device).before(WINDOW)
+        })
     }
 
     pub(crate) fn handle_sending(&mut self, now: Now, plan: &Plan) -> Option<Batch> {
@@ -547,7 +573,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     }
 
     pub(crate) const fn dating(&self) -> Dating {
-        Dating { boot: self.boot.number, started: self.started }
+        self.boot.dating
     }
 
     fn learn_time(&mut self, now: Now) {

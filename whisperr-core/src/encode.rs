@@ -25,7 +25,9 @@ impl<T: Serialize + ?Sized> Properties for T {
 
 impl Properties for Json<'_> {
     fn encode(&self, encoder: &mut Encoder<'_>) -> Result<(), ValueError> {
-        json::encode(self.0, encoder)
+        json::encode(self.0, encoder)?;
+        // `null` is the caller's word here, and no object.
+        if self.0.trim_start().starts_with('{') { Ok(()) } else { Err(ValueError::NotAnObject) }
     }
 }
 
@@ -41,7 +43,7 @@ pub enum ValueError {
     NotFinite,
     /// A key of an object is not text, a number, a character or a boolean.
     KeyNotText,
-    /// The key is the client's own: it starts with `$message_id` or `$time_estimated`.
+    /// The key is the client's own: `$message_id` or `$time_estimated`.
     ReservedKey,
     /// The operation does not fit into a record.
     TooLarge {
@@ -254,7 +256,7 @@ impl<'a> Encoder<'a> {
 }
 
 /// Whether JSON wants any of these bytes escaped: eight at a time, since almost no text needs it.
-fn any_needs_escape(bytes: &[u8]) -> bool {
+pub(crate) fn any_needs_escape(bytes: &[u8]) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     // Nonzero exactly when a byte of `word` is below `limit`, which is at most 128.
     let any_below = |word: u64, limit: u8| {

@@ -1,7 +1,6 @@
 //! Who the device speaks of: the current user, the anonymous visitor, the device itself.
 
-use serde::{Deserialize, Serialize};
-
+use crate::dating::{DATING_BYTES_MAX, Dating};
 use crate::message_id::uuid_v4;
 use crate::rng::{Rng, mix};
 use crate::storage::{Fault, Slot, Storage};
@@ -79,28 +78,45 @@ impl Identity {
     }
 }
 
-/// The device as message ids know it: how often it started, and its own entropy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The device as message ids and dates know it: how often it started, its own entropy, and when the
+/// boots started whose events are not dated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Boot {
     /// Counts from 1.
     pub(crate) number: u32,
     /// Collected over all boots, so that one good seed is enough.
     entropy: u64,
+    pub(crate) dating: Dating,
 }
+
+/// Bytes of number and entropy, in front of the dating. Fixed: a storage may replace them in place.
+const BOOT_HEAD: usize = 12;
 
 impl Boot {
     /// Counts this start and mixes its seed into what earlier ones left.
     pub(crate) async fn start<S: Storage>(storage: &mut S, seed: u128) -> Result<Self, Fault<S::Error>> {
-        let mut buffer = [0; 32];
+        let mut buffer = [0; BOOT_HEAD + DATING_BYTES_MAX];
         let len = storage.load(Slot::Boot, &mut buffer).await?;
-        let last = postcard::from_bytes(buffer.get(..len).unwrap_or_default())
-            .unwrap_or(Self { number: 0, entropy: 0 });
+        let stored = buffer.get(..len).unwrap_or_default();
+        let (number, entropy, dating) = match stored.split_first_chunk::<BOOT_HEAD>() {
+            Some(([n0, n1, n2, n3, entropy @ ..], dating)) => {
+                let number = u32::from_le_bytes([*n0, *n1, *n2, *n3]);
+                (number, u64::from_le_bytes(*entropy), Dating::from_bytes(dating))
+            }
+            None => (0, 0, Dating::default()),
+        };
         let fresh = mix(seed as u64).wrapping_add(mix((seed >> 64) as u64 ^ 0x5eed));
-        let boot = Self { number: last.number.wrapping_add(1), entropy: mix(last.entropy ^ fresh) };
-        if let Ok(bytes) = postcard::to_slice(&boot, &mut buffer) {
-            storage.store(Slot::Boot, bytes).await?;
-        }
-        Ok(boot)
+        Ok(Self { number: number.wrapping_add(1), entropy: mix(entropy ^ fresh), dating })
+    }
+
+    /// Writes the state of this boot down.
+    pub(crate) async fn store<S: Storage>(&self, storage: &mut S) -> Result<(), Fault<S::Error>> {
+        let mut buffer = [0; BOOT_HEAD + DATING_BYTES_MAX];
+        let (head, dating) = buffer.split_at_mut(BOOT_HEAD);
+        let bytes = self.number.to_le_bytes().into_iter().chain(self.entropy.to_le_bytes());
+        head.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        let len = self.dating.to_bytes(dating).saturating_add(BOOT_HEAD);
+        storage.store(Slot::Boot, buffer.get(..len).unwrap_or_default()).await
     }
 
     /// What tells the message ids of this boot from those of every other boot and device.

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::encode::{Encoder, ValueError, needs_escape};
+use crate::encode::{Encoder, ValueError, any_needs_escape, needs_escape};
 use crate::tree::{self, Nesting};
 
 /// Properties, traits or context as ready JSON text of an object.
@@ -83,7 +83,7 @@ pub(crate) fn encode(text: &str, encoder: &mut Encoder<'_>) -> Result<(), ValueE
 
 /// Stores the number that a text spells.
 pub(crate) fn encode_number(text: &str, encoder: &mut Encoder<'_>) -> Result<(), ValueError> {
-    if !is_number(text) {
+    if !is_number(text.as_bytes()) {
         return Err(ValueError::Refused);
     }
     // Only the plain form of an integer comes back digit by digit: `-0` and long ones stay text.
@@ -95,9 +95,19 @@ pub(crate) fn encode_number(text: &str, encoder: &mut Encoder<'_>) -> Result<(),
 }
 
 /// Whether a text is exactly one JSON number.
-pub(crate) fn is_number(text: &str) -> bool {
+pub(crate) fn is_number(text: &[u8]) -> bool {
+    let Ok(text) = core::str::from_utf8(text) else { return false };
     let mut parser = Parser { text, at: 0 };
     parser.number().is_ok() && parser.peek().is_none()
+}
+
+/// Whether a text can stand between quotes as it is.
+pub(crate) fn is_escaped(text: &str) -> bool {
+    if !any_needs_escape(text.as_bytes()) {
+        return true;
+    }
+    let mut parser = Parser { text, at: 0 };
+    parser.characters().is_ok() && parser.peek().is_none()
 }
 
 struct Parser<'a> {
@@ -200,17 +210,21 @@ impl<'a> Parser<'a> {
         self.expect("\"")?;
         let start = self.at;
         // Valid JSON text is stored as it stands: an escape stays the escape it was.
+        self.characters()?;
+        let text = self.text.get(start..self.at).unwrap_or_default();
+        self.expect("\"")?;
+        encoder.raw_string(text)
+    }
+
+    /// What may stand between quotes, as far as it goes.
+    fn characters(&mut self) -> Result<(), ValueError> {
         loop {
             match self.peek() {
-                Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
                 Some(byte) if !needs_escape(byte) => self.advance(),
-                _ => return Err(self.error()),
+                _ => return Ok(()),
             }
         }
-        let text = self.text.get(start..self.at).unwrap_or_default();
-        self.advance();
-        encoder.raw_string(text)
     }
 
     fn escape(&mut self) -> Result<(), ValueError> {
@@ -250,8 +264,8 @@ impl<'a> Parser<'a> {
 }
 
 /// Whether escaped text stands for `plain`, which is ASCII: JSON text may spell a key with escapes.
-pub(crate) fn unescaped_eq(escaped: &str, plain: &str) -> bool {
-    let mut bytes = escaped.bytes();
+pub(crate) fn unescaped_eq(escaped: &[u8], plain: &str) -> bool {
+    let mut bytes = escaped.iter().copied();
     let mut next = || {
         let byte = bytes.next()?;
         if byte != b'\\' {
@@ -281,7 +295,7 @@ mod tests {
             ("\\n$message_id", false),
             ("", false),
         ] {
-            assert_eq!(unescaped_eq(escaped, "$message_id"), expected, "{escaped}");
+            assert_eq!(unescaped_eq(escaped.as_bytes(), "$message_id"), expected, "{escaped}");
         }
     }
 

@@ -10,6 +10,7 @@ mod client;
 mod clock;
 mod config;
 mod counters;
+mod dating;
 mod delivery;
 mod encode;
 mod event_type;

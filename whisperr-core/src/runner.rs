@@ -9,12 +9,13 @@ use embedded_io_async::Write;
 use crate::batch::{Batch, BatchLimit};
 use crate::client::{Client, Now, PlanStep};
 use crate::clock::{Clock, Instant};
+use crate::dating::Dating;
 use crate::delivery::Action;
 use crate::notice::Notice;
 use crate::record::Record;
 use crate::storage::Storage;
 use crate::transport::{Body, BodyError, Reply, Transport};
-use crate::wire::{self, BATCH_CLOSE, BATCH_OPEN, BATCH_SEPARATOR, Dating, Sink, Staged};
+use crate::wire::{self, BATCH_CLOSE, BATCH_OPEN, BATCH_SEPARATOR, Sink, Staged};
 
 /// The lock between the handle and the runner, and the bell that wakes the runner.
 #[expect(async_fn_in_trait, reason = "embedded executors have no `Send`; std drives it on one thread")]
@@ -141,7 +142,7 @@ impl<L: Shared> Records<'_, L> {
             let record = self.buffer.get(..stored.len).ok_or(BodyError::Storage)?;
             let record = Record::decode(record).map_err(|_| BodyError::Storage)?;
             out.put(before).await.map_err(BodyError::Writer)?;
-            wire::write(&record, self.dating, &mut out).await.map_err(BodyError::Writer)?;
+            wire::write(&record, &self.dating, &mut out).await.map_err(BodyError::Writer)?;
             before = BATCH_SEPARATOR;
         }
         out.put(after).await.map_err(BodyError::Writer)?;

@@ -18,6 +18,8 @@
 //!
 //! *n* and *len* are varints as in postcard: seven bits a byte, the lowest first.
 
+use crate::json;
+
 /// Deepest nesting of arrays and objects, the outermost object included.
 pub const DEPTH_MAX: usize = 32;
 
@@ -47,10 +49,10 @@ pub(crate) enum Node<'a> {
     Unsigned(u64),
     /// The integer −1 − n.
     Negative(u64),
-    /// JSON text of a number.
-    Number(&'a str),
-    /// Escaped JSON text, without the quotes.
-    Text(&'a str),
+    /// JSON text of a number, as stored: [`Reader::object`] checks it.
+    Number(&'a [u8]),
+    /// Escaped JSON text without the quotes, as stored: likewise.
+    Text(&'a [u8]),
     Array,
     Object,
 }
@@ -93,13 +95,13 @@ impl<'a> Reader<'a> {
         Err(BadTree)
     }
 
-    fn text(&mut self, len: usize) -> Result<&'a str, BadTree> {
+    fn text(&mut self, len: usize) -> Result<&'a [u8], BadTree> {
         let (text, rest) = self.rest.split_at_checked(len).ok_or(BadTree)?;
         self.rest = rest;
-        core::str::from_utf8(text).map_err(|_| BadTree)
+        Ok(text)
     }
 
-    fn long_text(&mut self) -> Result<&'a str, BadTree> {
+    fn long_text(&mut self) -> Result<&'a [u8], BadTree> {
         let len = usize::try_from(self.varint()?).map_err(|_| BadTree)?;
         self.text(len)
     }
@@ -122,10 +124,10 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A string node, escaped.
+    /// A string node, checked: it can stand between quotes.
     pub(crate) fn string(&mut self) -> Result<&'a str, BadTree> {
         match self.node()? {
-            Node::Text(text) => Ok(text),
+            Node::Text(text) => checked_text(text),
             _ => Err(BadTree),
         }
     }
@@ -141,7 +143,8 @@ impl<'a> Reader<'a> {
         while let Some(in_object) = open.innermost() {
             let mut node = self.node()?;
             if in_object && node != Node::End {
-                let Node::Text(_) = node else { return Err(BadTree) };
+                let Node::Text(key) = node else { return Err(BadTree) };
+                checked_text(key)?;
                 node = self.node()?;
                 if node == Node::End {
                     return Err(BadTree);
@@ -151,12 +154,24 @@ impl<'a> Reader<'a> {
                 Node::End => open.pop(),
                 Node::Array => open.push(false)?,
                 Node::Object => open.push(true)?,
+                Node::Text(text) => {
+                    checked_text(text)?;
+                }
+                Node::Number(text) if !json::is_number(text) => return Err(BadTree),
+                // The magnitude of −1 − n is n + 1: no `i64` is stored as more than 2^63.
+                Node::Negative(n) if i64::try_from(n).is_err() => return Err(BadTree),
                 _ => {}
             }
         }
         let len = start.len().saturating_sub(self.rest.len());
         Ok(start.get(..len).unwrap_or_default())
     }
+}
+
+/// Text that can stand between quotes as it is.
+fn checked_text(text: &[u8]) -> Result<&str, BadTree> {
+    let text = core::str::from_utf8(text).map_err(|_| BadTree)?;
+    if json::is_escaped(text) { Ok(text) } else { Err(BadTree) }
 }
 
 /// Which of the open arrays and objects are objects, the innermost last.

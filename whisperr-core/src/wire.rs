@@ -3,34 +3,11 @@
 use embedded_io_async::Write;
 
 use crate::clock::UtcMillis;
+use crate::dating::Dating;
 use crate::message_id::uuid_text;
-use crate::record::{IdentifyRecord, Moment, Record, StoredSubject, TrackRecord};
+use crate::record::{IdentifyRecord, Record, StoredSubject, TrackRecord};
 use crate::timestamp::rfc3339;
 use crate::tree::{Nesting, Node, Reader};
-
-/// What dates the events that were recorded before the device knew the time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Dating {
-    /// The boot that is running.
-    pub(crate) boot: u32,
-    /// The wall clock at its start, once known.
-    pub(crate) started: Option<UtcMillis>,
-}
-
-impl Dating {
-    /// The date of a moment, and whether it is only an estimate; `None` while it cannot be known.
-    pub(crate) const fn date(&self, moment: Moment) -> Option<(UtcMillis, bool)> {
-        match (moment, self.started) {
-            (Moment::Utc(ms), _) => Some((UtcMillis::new(ms), false)),
-            (Moment::Boot { boot, ms }, Some(started)) if boot == self.boot => {
-                Some((started.after(core::time::Duration::from_millis(ms)), false))
-            }
-            // An earlier boot never learnt the time; the start of this one is the best bound there is.
-            (Moment::Boot { .. }, Some(started)) => Some((started, true)),
-            (Moment::Boot { .. }, None) => None,
-        }
-    }
-}
 
 /// Takes pieces of a body.
 pub(crate) trait Sink {
@@ -102,7 +79,7 @@ pub(crate) const BATCH_CLOSE: &[u8] = b"]}";
 /// sends none.
 pub(crate) async fn write<S: Sink>(
     record: &Record<'_>,
-    dating: Dating,
+    dating: &Dating,
     sink: &mut S,
 ) -> Result<(), S::Error> {
     match record {
@@ -111,7 +88,11 @@ pub(crate) async fn write<S: Sink>(
     }
 }
 
-async fn write_track<S: Sink>(track: &TrackRecord<'_>, dating: Dating, sink: &mut S) -> Result<(), S::Error> {
+async fn write_track<S: Sink>(
+    track: &TrackRecord<'_>,
+    dating: &Dating,
+    sink: &mut S,
+) -> Result<(), S::Error> {
     let (date, estimated) = dating.date(track.moment).unwrap_or((UtcMillis::new(0), true));
     match track.subject {
         StoredSubject::User(user) => {
@@ -209,7 +190,7 @@ async fn write_members<S: Sink>(object: &[u8], sink: &mut S) -> Result<(), S::Er
         if in_object {
             let Node::Text(key) = node else { return Ok(()) };
             sink.put(b"\"").await?;
-            sink.put(key.as_bytes()).await?;
+            sink.put(key).await?;
             sink.put(b"\":").await?;
             let Ok(value) = reader.node() else { return Ok(()) };
             node = value;
@@ -221,13 +202,13 @@ async fn write_members<S: Sink>(object: &[u8], sink: &mut S) -> Result<(), S::Er
             Node::Unsigned(value) => sink.put(Decimal::new(value).as_bytes()).await?,
             Node::Negative(n) => {
                 sink.put(b"-").await?;
-                // −1 − n has the magnitude n + 1, which is 2^64 at most: no `i64` is stored as that.
+                // −1 − n has the magnitude n + 1.
                 sink.put(Decimal::new(n.saturating_add(1)).as_bytes()).await?;
             }
-            Node::Number(text) => sink.put(text.as_bytes()).await?,
+            Node::Number(text) => sink.put(text).await?,
             Node::Text(text) => {
                 sink.put(b"\"").await?;
-                sink.put(text.as_bytes()).await?;
+                sink.put(text).await?;
                 sink.put(b"\"").await?;
             }
             Node::Array | Node::Object => {

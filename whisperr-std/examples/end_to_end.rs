@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use whisperr_collector::{Collector, Fault};
+use whisperr_collector::{Collector, Endpoint, Fault};
 use whisperr_std::{Builder, Flush, Identify, Whisperr, props};
 
 const PACKAGE_LOG: &str = "/var/log/dpkg.log";
@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("restart    {} operations owed", whisperr.status().owed);
     let collector = Collector::builder().bind(address).start()?;
     // The first batch is processed and its reply lost; then the server is busy for a second.
-    collector.fault(Fault::LoseReply.once());
+    collector.fault(Fault::LoseReply.once().at(Endpoint::EventsBatch));
     collector.fault(Fault::status(503).retry_after("1").once());
     println!("server     up again: it loses one reply and answers one 503 with Retry-After: 1");
     let start = Instant::now();

@@ -211,11 +211,9 @@ fn unreadable_retry_after_falls_back_to_the_backoff() {
         let mut world = world();
         let mut first = true;
         let text = value.to_owned();
-        world.network().script(
-            move |_, _| {
-                if core::mem::take(&mut first) { retry_after(503, &text) } else { reply(202) }
-            },
-        );
+        world.network().script(move |_, _| {
+            if core::mem::take(&mut first) { retry_after(503, &text) } else { reply(202) }
+        });
         track(&mut world, 1);
 
         world.flush();
@@ -556,6 +554,59 @@ fn no_clock_of_the_device_expires_anything() {
     assert_eq!(world.flush(), FlushProgress::Delivered);
 
     assert_eq!(numbers(&world), [0, 1, 2, 0]);
+}
+
+#[test]
+fn a_wrong_date_header_expires_nothing() {
+    let mut world = world();
+    world.network().script(|_, _| dated(401, 31));
+    track(&mut world, 3);
+    world.flush();
+    world.network().script(|_, _| dated(202, 31));
+
+    assert_eq!(world.flush(), FlushProgress::Delivered);
+
+    assert_eq!(numbers(&world), [0, 1, 2]);
+}
+
+#[test]
+fn a_date_that_was_sent_once_stays_over_restarts() {
+    let mut world = World::new(3, Options { utc: None, ..Options::default() });
+    world.track(&Track::new("in_the_first_boot").user("u1").properties(props! { "n" => 0 })).unwrap();
+    world.crash();
+    world.track(&Track::new("in_the_second_boot").user("u1").properties(props! { "n" => 1 })).unwrap();
+    world.clock().set_utc(Some(UTC_START));
+    world.network().script(|_, _| lost_reply());
+    world.flush();
+    world.crash();
+    world.clock().advance(3_600_000);
+    world.network().script(|_, _| reply(202));
+
+    // The model server panics when a message id comes back with another event.
+    assert_eq!(world.flush(), FlushProgress::Delivered);
+
+    let server = world.server();
+    assert_eq!(server.operations()[0]["context"]["$time_estimated"], true);
+    assert!(server.operations()[1]["context"].get("$time_estimated").is_none());
+    assert!(server.duplicates() > 0);
+}
+
+#[test]
+fn a_full_medium_opens_and_delivers_what_it_holds() {
+    let mut world = World::new(1, Options { storage_bytes: 544, ..Options::default() });
+    let mut accepted = 0;
+    while world.status().counters.evicted == 0 && accepted < 50 {
+        world.track(&Track::new("e").user("u1").properties(props! { "n" => accepted })).unwrap();
+        accepted += 1;
+    }
+    let owed = world.status().owed;
+    world.storage().set_faults(StorageFaults { write: true, ..StorageFaults::default() });
+    world.crash();
+
+    assert_eq!(world.flush(), FlushProgress::Delivered);
+
+    assert_eq!(numbers(&world).len(), owed as usize);
+    assert!(world.notices().contains(&Notice::Storage));
 }
 
 #[test]
