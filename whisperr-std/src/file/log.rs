@@ -1,7 +1,6 @@
 //! The log while it is open: segments, the place of every record, and the one way to write.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 
 use whisperr_core::{Fault, SLOT_BYTES_MAX, Seq, Slot};
@@ -14,6 +13,7 @@ use super::options::FileOptions;
 use super::reader::Reader;
 use super::segment::{Segment, SegmentName, Span};
 use super::spans::Spans;
+use super::start::Purpose;
 use super::syncer::Shared;
 use super::tail::Tail;
 
@@ -106,9 +106,23 @@ pub(super) struct Log<D: Disk> {
     /// Bytes of all segments.
     pub(super) bytes: u64,
     pub(super) reader: Reader<D::File>,
+    /// The process that opened the log.
+    pub(super) process: u32,
 }
 
 impl<D: Disk> Log<D> {
+    /// A fork shares the files and the lock, but not what the log knows of them.
+    ///
+    /// Asking for the process costs a system call, as much as everything else an append does beside
+    /// its write. So appends are checked when they start a segment; everything else at once.
+    pub(super) fn check_process(&self) -> Result<(), Fault<FileError>> {
+        if self.process == std::process::id() {
+            Ok(())
+        } else {
+            Err(FileError::Forked { owner: self.process }.into())
+        }
+    }
+
     pub(super) fn segment(&self, key: u32) -> Option<&Segment> {
         self.segments.get(usize::try_from(key.wrapping_sub(self.front_key)).ok()?)
     }
@@ -118,12 +132,12 @@ impl<D: Disk> Log<D> {
     }
 
     /// The key of the segment that is added next.
-    fn next_key(&self) -> u32 {
+    pub(super) fn next_key(&self) -> u32 {
         self.front_key.wrapping_add(u32::try_from(self.segments.len()).unwrap_or(u32::MAX))
     }
 
     /// Adds a segment behind all others.
-    fn add_segment(&mut self, name: SegmentName, len: u64) {
+    pub(super) fn add_segment(&mut self, name: SegmentName, len: u64) {
         self.segments.push_back(Segment::new(name, len));
         self.bytes = self.bytes.saturating_add(len);
     }
@@ -247,118 +261,6 @@ impl<D: Disk> Log<D> {
         self.start_segment(Purpose::Grow)
     }
 
-    /// After a failed sync: writes what it covered to another segment, and makes it durable there.
-    pub(super) fn recover(&mut self) -> Result<(), Fault<FileError>> {
-        self.start_segment(Purpose::Recover)
-    }
-
-    /// Starts a segment with the slots and removals that recovery needs, durable before it is used.
-    pub(super) fn start_segment(&mut self, purpose: Purpose) -> Result<(), Fault<FileError>> {
-        let (name, file) = self.create_file()?;
-        let key = self.next_key();
-        let floor = if purpose == Purpose::Wipe { name.id } else { self.floor };
-        let binding = Binding::new(name.id, name.first);
-        let mut bytes = Vec::from(name.header());
-        if floor > 0 {
-            binding.encode(Frame::Floor { id: floor }, &mut bytes);
-        }
-        for (number, slot) in (0..).zip(self.slots.iter()) {
-            if slot.version > 0 {
-                let (version, value) = (slot.version, slot.value());
-                binding.encode(Frame::Slot { number, version, value }, &mut bytes);
-            }
-        }
-        let mut waiting = 0;
-        let mut moved = Vec::new();
-        if purpose != Purpose::Wipe {
-            waiting = self.pending.len().min(SPANS_PER_WRITE);
-            for span in self.pending.iter().take(waiting) {
-                binding.encode(Frame::Removed { first: span.first, last: span.last }, &mut bytes);
-            }
-        }
-        if purpose == Purpose::Recover {
-            moved = self.replay(key, binding, &mut bytes);
-        }
-        if let Err(error) = self.settle(&file, &bytes) {
-            // Nothing is used of a segment that stays; it goes with the next floor.
-            if self.disk.remove(&name.file()).is_err() {
-                self.add_segment(name, bytes.len() as u64);
-            }
-            return Err(error);
-        }
-        let file = Arc::new(file);
-        let len = bytes.len() as u64;
-        self.add_segment(name, len);
-        for entry in moved {
-            self.move_record(entry);
-        }
-        self.floor = floor;
-        self.floor_position = self.position;
-        self.pending.drop_front(waiting);
-        self.shared.install(file.clone(), self.position);
-        self.tail.release(self.position);
-        self.active = Some(Active { key, file, binding, len, fresh: len, abandoned: false });
-        self.stuck = false;
-        self.untidy = true;
-        Ok(())
-    }
-
-    /// Creates the file of the next segment.
-    fn create_file(&mut self) -> Result<(SegmentName, D::File), Fault<FileError>> {
-        // A name can be taken by a file that appeared since the directory was read.
-        for _ in 0..8 {
-            let name = SegmentName { id: self.next_id, first: self.next };
-            self.next_id = self.next_id.saturating_add(1);
-            match self.disk.create(&name.file()) {
-                Ok(file) => return Ok((name, file)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(fault(Step::Create, &error)),
-            }
-        }
-        Err(fault(Step::Create, &io::ErrorKind::AlreadyExists.into()))
-    }
-
-    /// Writes the first bytes of a segment and makes them durable, and its name.
-    fn settle(&self, file: &D::File, bytes: &[u8]) -> Result<(), Fault<FileError>> {
-        let blocks = u64::from(self.options.segment_bytes).max(bytes.len() as u64);
-        // Where blocks cannot be set aside, the segment grows as it is written.
-        let _ = file.preallocate(blocks);
-        write_all(file, 0, bytes).map_err(|error| fault(Step::Write, &error))?;
-        if self.options.syncs() {
-            file.sync_all().map_err(|error| fault(Step::Sync, &error))?;
-            self.disk.sync_directory().map_err(|error| fault(Step::Sync, &error))?;
-        }
-        Ok(())
-    }
-
-    /// Encodes again what the active segment holds and no sync covers. Returns the new places.
-    fn replay(&self, key: u32, binding: Binding, bytes: &mut Vec<u8>) -> Vec<Entry> {
-        let mut moved = Vec::new();
-        let Some(active) = &self.active else {
-            return moved;
-        };
-        for chunk in self.tail.chunks() {
-            let mut rest = chunk;
-            while let Some((frame, len)) = active.binding.decode(rest) {
-                rest = rest.get(len..).unwrap_or_default();
-                match frame {
-                    Frame::Record { seq, record } | Frame::Placed { seq, record } => {
-                        let live = self.index.get(seq).filter(|old| old.key == active.key);
-                        if let Some(old) = live {
-                            let offset = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-                            binding.encode(Frame::Placed { seq, record }, bytes);
-                            moved.push(Entry { key, offset, placed: true, ..old });
-                        }
-                    }
-                    Frame::Removed { .. } => binding.encode(frame, bytes),
-                    // The segment starts with them.
-                    Frame::Slot { .. } | Frame::Floor { .. } => {}
-                }
-            }
-        }
-        moved
-    }
-
     /// Notes that a record stands elsewhere.
     pub(super) fn move_record(&mut self, entry: Entry) {
         if let Some(old) = self.index.get(entry.seq) {
@@ -391,15 +293,4 @@ impl<D: Disk> Log<D> {
         self.tidy();
         Ok(())
     }
-}
-
-/// What a segment is started for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// The one before is full, or there is none.
-    Grow,
-    /// The one before cannot be made durable.
-    Recover,
-    /// Nothing before it is needed.
-    Wipe,
 }

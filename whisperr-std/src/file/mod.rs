@@ -41,6 +41,7 @@ mod segment;
 #[doc(hidden)]
 pub mod simulated;
 mod spans;
+mod start;
 mod syncer;
 mod tail;
 #[cfg(test)]
@@ -69,7 +70,6 @@ use segment::Span;
 pub struct FileStorage<D: Disk = Directory> {
     log: Log<D>,
     report: OpenReport,
-    process: u32,
 }
 
 impl FileStorage {
@@ -95,7 +95,7 @@ impl<D: Disk> FileStorage<D> {
     /// [`OpenError::Unusable`] when the disk cannot be listed, [`OpenError::OutOfRange`].
     pub fn open_on(disk: D, options: FileOptions) -> Result<Self, OpenError> {
         let (log, report) = recover::open(disk, options)?;
-        Ok(Self { log, report, process: std::process::id() })
+        Ok(Self { log, report })
     }
 
     /// What opening found.
@@ -145,17 +145,8 @@ impl<D: Disk> FileStorage<D> {
     /// # Errors
     /// [`Fault::Full`], [`Fault::Medium`]: the frames stay in RAM; call again.
     pub fn recover_from_failed_sync(&mut self) -> Result<(), Fault<FileError>> {
-        self.check_process()?;
+        self.log.check_process()?;
         if self.log.shared.failed() { self.log.recover() } else { Ok(()) }
-    }
-
-    /// A fork shares the files and the lock, but not what this storage knows of them.
-    fn check_process(&self) -> Result<(), Fault<FileError>> {
-        if self.process == std::process::id() {
-            Ok(())
-        } else {
-            Err(FileError::Forked { owner: self.process }.into())
-        }
     }
 }
 
@@ -167,7 +158,6 @@ impl<D: Disk> Storage for FileStorage<D> {
     }
 
     async fn append(&mut self, seq: Seq, record: &[u8]) -> Result<(), Fault<FileError>> {
-        self.check_process()?;
         self.log.append(seq, record)
     }
 
@@ -176,13 +166,13 @@ impl<D: Disk> Storage for FileStorage<D> {
     }
 
     async fn remove(&mut self, range: SeqRange) -> Result<(), Fault<FileError>> {
-        self.check_process()?;
+        self.log.check_process()?;
         self.log.remove(Span { first: range.first.get(), last: range.last.get() });
         Ok(())
     }
 
     async fn set_aside(&mut self, seq: Seq) -> Result<(), Fault<FileError>> {
-        self.check_process()?;
+        self.log.check_process()?;
         self.log.set_aside(seq);
         Ok(())
     }
@@ -200,12 +190,12 @@ impl<D: Disk> Storage for FileStorage<D> {
     }
 
     async fn store(&mut self, slot: Slot, value: &[u8]) -> Result<(), Fault<FileError>> {
-        self.check_process()?;
+        self.log.check_process()?;
         self.log.store(slot, value)
     }
 
     async fn wipe(&mut self) -> Result<(), Fault<FileError>> {
-        self.check_process()?;
+        self.log.check_process()?;
         self.log.wipe()
     }
 

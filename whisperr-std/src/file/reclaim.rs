@@ -10,8 +10,9 @@ use super::disk::{Disk, DiskFile};
 use super::error::{FileError, Step, fault};
 use super::frame::Frame;
 use super::index::Entry;
-use super::log::{Log, Purpose};
+use super::log::Log;
 use super::segment::{Segment, Span};
+use super::start::Purpose;
 
 /// Most segments whose records are moved on in one go.
 const MOVES_MAX: usize = 4;

@@ -10,6 +10,8 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
+use whisperr_core::Slot;
+
 use super::aside;
 use super::disk::{Disk, DiskFile, read_full};
 use super::error::OpenError;
@@ -40,6 +42,8 @@ struct Findings {
     newer: Vec<Span>,
     slots: Box<Slots>,
     slot_version: u64,
+    /// The segments the values were found in.
+    slot_keys: [Option<u32>; Slot::ALL.len()],
     floor: u64,
     next: u64,
     segments: Vec<Segment>,
@@ -60,6 +64,7 @@ pub(super) fn open<D: Disk>(disk: D, options: FileOptions) -> Result<(Log<D>, Op
         newer: Vec::new(),
         slots: empty_slots(),
         slot_version: 0,
+        slot_keys: [None; Slot::ALL.len()],
         floor: 0,
         next: 1,
         segments: Vec::new(),
@@ -100,9 +105,9 @@ impl Findings {
         let key = u32::try_from(self.segments.len()).unwrap_or(u32::MAX);
         let mut segment = Segment::new(name, 0);
         let scanned = disk.open(&name.file()).and_then(|file| {
-            scan(name, &file, |offset, frame, len| self.take_frame(key, offset, frame, len))
+            scan(name, &file, |offset, frame, intact| self.take_frame(key, offset, frame, intact))
         });
-        let Ok(mut scan) = scanned else {
+        let Ok(scan) = scanned else {
             // What it held shows as missing numbers.
             self.segments.push(segment);
             return;
@@ -125,7 +130,7 @@ impl Findings {
             return;
         }
         segment.len = scan.end;
-        let damaged = take(&mut scan.damaged);
+        let damaged = scan.damaged.clone();
         let bytes: u64 = damaged.iter().map(|(_, len)| *len).sum();
         self.report.damaged_bytes = self.report.damaged_bytes.saturating_add(bytes);
         self.report.torn_bytes = self.report.torn_bytes.saturating_add(scan.size.saturating_sub(scan.end));
@@ -138,7 +143,7 @@ impl Findings {
         }
     }
 
-    fn take_frame(&mut self, key: u32, offset: u64, frame: Frame<'_>, len: usize) {
+    fn take_frame(&mut self, key: u32, offset: u64, frame: Frame<'_>, intact: bool) {
         match frame {
             Frame::Record { seq, record } | Frame::Placed { seq, record } => {
                 let placed = matches!(frame, Frame::Placed { .. });
@@ -157,11 +162,15 @@ impl Findings {
                 let slot = self.slots.get_mut(usize::from(number));
                 if let Some(slot) = slot.filter(|slot| slot.version <= version) {
                     slot.set(version, value);
+                    if let Some(stands_in) = self.slot_keys.get_mut(usize::from(number)) {
+                        *stands_in = Some(key);
+                    }
                 }
             }
-            Frame::Floor { id } => self.floor = self.floor.max(id),
+            // What stands before a floor takes the place of what it gives up.
+            Frame::Floor { id } if intact => self.floor = self.floor.max(id),
+            Frame::Floor { .. } => {}
         }
-        debug_assert!(len > 0, "a frame has a length");
     }
 
     fn into_log<D: Disk>(mut self, disk: D, options: FileOptions) -> (Log<D>, OpenReport) {
@@ -200,9 +209,11 @@ impl Findings {
             pressed: 0,
             bytes,
             reader: Reader::new(),
+            process: std::process::id(),
         };
         if let Some((key, scan)) = last {
             log.write_on(key, &scan);
+            log.complete_slots(key, &self.slot_keys);
         }
         if log.active.is_some() {
             // The segment that says so is durable.
@@ -241,7 +252,7 @@ impl Findings {
 }
 
 impl<D: Disk> Log<D> {
-    /// Goes on behind the last frame of the newest segment, once that is durable.
+    /// Goes on behind the last frame of the newest segment, once that is durable and if it is whole.
     fn write_on(&mut self, key: u32, scan: &Scan) {
         let Some(segment) = self.segment(key).copied() else {
             return;
@@ -260,6 +271,10 @@ impl<D: Disk> Log<D> {
             let _ = self.move_records(key);
             return;
         }
+        if !scan.damaged.is_empty() {
+            // It is kept as it is: what is written from here on stands in a segment without damage.
+            return;
+        }
         // Where blocks cannot be set aside, the segment grows as it is written.
         let _ = file.preallocate(u64::from(self.options.segment_bytes).max(scan.end));
         let file = Arc::new(file);
@@ -267,6 +282,29 @@ impl<D: Disk> Log<D> {
         let len = scan.end;
         let binding = segment.binding;
         self.active = Some(Active { key, file, binding, len, fresh: 0, abandoned: false });
+    }
+
+    /// Sees to it that the segment which is written on has every slot: a cut may have ended its
+    /// creation half-way, and the segments before it go when their records do.
+    fn complete_slots(&mut self, key: u32, stand_in: &[Option<u32>]) {
+        if self.active.as_ref().is_none_or(|active| active.key != key) {
+            return;
+        }
+        for (number, stands_in) in (0..).zip(stand_in) {
+            let Some(slot) = self.slots.get(usize::from(number)).cloned() else { continue };
+            if stands_in.is_none_or(|stands_in| stands_in == key) {
+                continue;
+            }
+            let frame = Frame::Slot { number, version: slot.version, value: slot.value() };
+            if self.write(frame).is_err() {
+                // The next segment starts with all of them.
+                if let Some(active) = &mut self.active {
+                    active.abandoned = true;
+                }
+                return;
+            }
+            self.moved_position = self.position;
+        }
     }
 
     fn sync_if(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {

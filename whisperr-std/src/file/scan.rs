@@ -30,11 +30,12 @@ pub(super) struct Scan {
     pub(super) partial: bool,
 }
 
-/// Reads the segment `name` and calls `found` with every frame and its offset.
+/// Reads the segment `name` and calls `found` with the offset of every frame, the frame, and whether
+/// everything before it in the segment is intact.
 pub(super) fn scan<F: DiskFile>(
     name: SegmentName,
     file: &F,
-    mut found: impl FnMut(u64, Frame<'_>, usize),
+    mut found: impl FnMut(u64, Frame<'_>, bool),
 ) -> io::Result<Scan> {
     let size = file.size()?;
     let mut window = Window {
@@ -68,7 +69,7 @@ pub(super) fn scan<F: DiskFile>(
             if let Some(start) = broken.take() {
                 scan.damaged.push((start, cursor.saturating_sub(start)));
             }
-            found(cursor, frame, len);
+            found(cursor, frame, scan.damaged.is_empty());
             scan.blank = false;
             cursor = cursor.saturating_add(len as u64);
             scan.end = cursor;

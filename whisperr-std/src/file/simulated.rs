@@ -11,6 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{Disk, DiskFile};
 
+mod chance;
+
+pub use chance::Chance;
+
 /// What a failing call does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -94,30 +98,6 @@ pub struct SimulatedDisk {
 pub struct SimulatedFile {
     world: Arc<Mutex<World>>,
     node: usize,
-}
-
-/// A small generator: the same seed gives the same faults.
-#[derive(Debug, Clone)]
-pub struct Chance(u64);
-
-impl Chance {
-    /// A generator for this seed.
-    #[must_use]
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    /// A number below `end`, or 0.
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11).checked_rem(end).unwrap_or(0)
-    }
-
-    fn below_usize(&mut self, end: usize) -> usize {
-        usize::try_from(self.below(end as u64)).unwrap_or(0)
-    }
 }
 
 fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {

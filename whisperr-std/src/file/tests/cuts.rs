@@ -68,10 +68,33 @@ fn check_and_go_on(disk: &SimulatedDisk, model: &Model, options: FileOptions) {
         model.run(&mut storage, op).unwrap();
     }
     model.check_running(&mut storage);
+    let segments = storage.log.next_id;
 
     let mut again = open(&disk.after_cut(Survivors::None), options);
     model.check(&mut again);
     assert_eq!(again.open_report().missing, 0, "a loss is counted twice");
+
+    // Everything that was there before the restart is consumed and deleted, in this run...
+    for op in [Op::Remove(1, u64::MAX), Op::Sync] {
+        model.run(&mut storage, op).unwrap();
+    }
+    storage.maintain().unwrap();
+    model.run(&mut storage, Op::Sync).unwrap();
+    storage.maintain().unwrap();
+    // A deletion is durable when the file system pleases.
+    for survivors in [Survivors::None, Survivors::All] {
+        model.check(&mut open(&disk.after_cut(survivors), options));
+    }
+    // ...and behind further segments.
+    while storage.log.next_id < segments + 2 {
+        for op in [Op::Append(100), Op::Remove(1, u64::MAX), Op::Sync] {
+            model.run(&mut storage, op).unwrap();
+        }
+        storage.maintain().unwrap();
+    }
+    assert!(storage.stats().segments <= 2);
+    model.check_running(&mut storage);
+    model.check(&mut open(&disk.after_cut(Survivors::All), options));
 }
 
 #[test]

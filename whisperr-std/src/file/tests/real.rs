@@ -159,10 +159,109 @@ fn options_outside_their_range_are_refused_by_name() {
 fn a_fork_is_told_that_it_does_not_own_the_storage() {
     let root = tempfile::tempdir().unwrap();
     let mut storage = open_in(root.path()).unwrap();
-    storage.process = storage.process.wrapping_add(1);
+    storage.log.process = storage.log.process.wrapping_add(1);
 
     let error = append(&mut storage, 1, b"one").unwrap_err();
-
     assert!(format!("{error}").contains("Forked"), "{error}");
+    assert!(store(&mut storage, Slot::Push, b"token").is_err());
+    assert!(wipe(&mut storage).is_err());
     assert_eq!(numbers(&mut storage), []);
+}
+
+/// What an append costs, by hand: `cargo test --release -- --ignored --nocapture cost_of`.
+#[test]
+#[ignore = "prints times instead of checking anything"]
+fn cost_of_an_append() {
+    use super::Disk;
+
+    #[derive(Debug)]
+    struct Nowhere;
+    #[derive(Debug)]
+    struct NowhereFile;
+    impl Disk for Nowhere {
+        type File = NowhereFile;
+        fn list(&self) -> std::io::Result<Vec<std::ffi::OsString>> {
+            Ok(Vec::new())
+        }
+        fn create(&self, _: &str) -> std::io::Result<NowhereFile> {
+            Ok(NowhereFile)
+        }
+        fn open(&self, _: &str) -> std::io::Result<NowhereFile> {
+            Ok(NowhereFile)
+        }
+        fn remove(&self, _: &str) -> std::io::Result<()> {
+            Ok(())
+        }
+        fn sync_directory(&self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    impl super::super::DiskFile for NowhereFile {
+        fn write_at(&self, _: u64, bytes: &[u8]) -> std::io::Result<usize> {
+            Ok(bytes.len())
+        }
+        fn read_at(&self, _: u64, _: &mut [u8]) -> std::io::Result<usize> {
+            Ok(0)
+        }
+        fn size(&self) -> std::io::Result<u64> {
+            Ok(0)
+        }
+        fn truncate(&self, _: u64) -> std::io::Result<()> {
+            Ok(())
+        }
+        fn preallocate(&self, _: u64) -> std::io::Result<()> {
+            Ok(())
+        }
+        fn sync_data(&self) -> std::io::Result<()> {
+            Ok(())
+        }
+        fn sync_all(&self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn time<D: Disk>(what: &str, storage: &mut FileStorage<D>) {
+        let payload = record(1, 200);
+        let syncer = storage.syncer();
+        let mut best = f64::MAX;
+        let mut next = 1;
+        for _ in 0..20 {
+            let start = std::time::Instant::now();
+            for seq in next..next + 4000 {
+                append(storage, seq, &payload).unwrap();
+            }
+            best = best.min(start.elapsed().as_nanos() as f64 / 4000.0);
+            next += 4000;
+            syncer.sync().unwrap();
+            remove(storage, 1, next).unwrap();
+            syncer.sync().unwrap();
+            storage.maintain().unwrap();
+        }
+        println!("{what}: {best:.0} ns an append of 200 bytes");
+    }
+
+    for fsync in [Fsync::Never, Fsync::Always] {
+        let options = FileOptions::new().fsync(fsync).segment_bytes(16 << 20).max_bytes(1 << 30);
+        let root = tempfile::tempdir().unwrap();
+        time(&format!("{fsync:?}, file"), &mut FileStorage::open(root.path(), options).unwrap());
+        time(&format!("{fsync:?}, no system call"), &mut FileStorage::open_on(Nowhere, options).unwrap());
+    }
+    let start = std::time::Instant::now();
+    let mut sum = 0_u64;
+    for _ in 0..100_000 {
+        sum += u64::from(core::hint::black_box(std::process::id()));
+    }
+    println!("process id: {} ns ({sum})", start.elapsed().as_nanos() / 100_000);
+    let root = tempfile::tempdir().unwrap();
+    let mut storage = open_in(root.path()).unwrap();
+    for seq in 1..=100_000 {
+        append(&mut storage, seq, &record(1, 200)).unwrap();
+    }
+    let start = std::time::Instant::now();
+    assert_eq!(numbers(&mut storage).len(), 100_000);
+    println!("walk: {} ns a record", start.elapsed().as_nanos() / 100_000);
+    drop(storage);
+    let start = std::time::Instant::now();
+    assert_eq!(open_in(root.path()).unwrap().stats().records, 100_000);
+    println!("open: {} ms for 20 MB", start.elapsed().as_millis());
 }
