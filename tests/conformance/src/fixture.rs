@@ -1,0 +1,64 @@
+//! The envelope of every fixture file, and its cases one by one.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::report::Reason;
+
+/// The only version there is.
+const VERSION: u32 = 1;
+
+/// A file of fixtures. A case that cannot be read does not hide the others.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    /// Which schema it keeps; nothing depends on it.
+    #[serde(rename = "$schema")]
+    _schema: Option<String>,
+    version: u32,
+    /// For the reader of the file.
+    #[serde(rename = "description")]
+    _description: Option<String>,
+    cases: Vec<Box<RawValue>>,
+}
+
+/// One case: its name, and what it says or why that cannot be understood.
+#[derive(Debug)]
+pub(crate) struct Named<T> {
+    pub(crate) name: String,
+    pub(crate) case: Result<T, Reason>,
+}
+
+impl File {
+    /// Reads a file whose cases are of one kind.
+    pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<Vec<Named<T>>, Reason> {
+        let file: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if file.version != VERSION {
+            return Err(format!("version {} is not {VERSION}", file.version));
+        }
+        if file.cases.is_empty() {
+            return Err("a file without cases proves nothing".into());
+        }
+        Ok(file.cases.iter().enumerate().map(|(at, raw)| Named::read(at, raw)).collect())
+    }
+}
+
+/// The name alone, for a case of which the rest may be wrong.
+#[derive(Deserialize)]
+struct Name {
+    name: String,
+}
+
+impl<T: DeserializeOwned> Named<T> {
+    fn read(at: usize, raw: &RawValue) -> Self {
+        let name = match serde_json::from_str::<Name>(raw.get()) {
+            Ok(Name { name }) if !name.trim().is_empty() => name,
+            _ => {
+                let name = format!("cases[{at}]");
+                return Self { name, case: Err("the case has no name".into()) };
+            }
+        };
+        Self { name, case: serde_json::from_str(raw.get()).map_err(|error| error.to_string()) }
+    }
+}

@@ -1,0 +1,100 @@
+//! A client under test and the server it speaks to, alike for every adapter.
+
+use core::fmt;
+
+use whisperr_core::{Notice, UtcMillis};
+
+use crate::core_rig::CoreRig;
+use crate::exact::Exact;
+use crate::report::Reason;
+use crate::scenario::{About, IdentifyScenario, TrackScenario};
+use crate::std_rig::StdRig;
+
+/// One way to run a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a caller chooses among them")]
+pub enum Driver {
+    /// `whisperr-core` over memory storage, in simulated time.
+    Core,
+    /// `whisperr-std` without persistence, over HTTP.
+    StdInMemory,
+    /// `whisperr-std` over a queue file and HTTP. What one client was told, the next delivers.
+    StdOnFile,
+}
+
+impl Driver {
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::Core, Self::StdInMemory, Self::StdOnFile];
+
+    /// A client that was told nothing yet, and a server that accepts.
+    pub(crate) fn open(self, setup: Setup) -> Result<Box<dyn Rig>, Reason> {
+        Ok(match self {
+            Self::Core => Box::new(CoreRig::new(setup)),
+            Self::StdInMemory => Box::new(StdRig::in_memory(setup)?),
+            Self::StdOnFile => Box::new(StdRig::on_file(setup)?),
+        })
+    }
+}
+
+impl fmt::Display for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Core => "core",
+            Self::StdInMemory => "std in memory",
+            Self::StdOnFile => "std on file",
+        })
+    }
+}
+
+/// What a case asks of its client.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Setup {
+    /// The date at which everything is said; without it, the adapter's own.
+    pub(crate) clock: Option<UtcMillis>,
+    /// `max_retries`; without it, the default.
+    pub(crate) max_retries: Option<u32>,
+}
+
+/// One request and how it was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Exchange {
+    pub(crate) path: String,
+    pub(crate) body: Exact,
+    /// `None` without a reply.
+    pub(crate) status: Option<u16>,
+}
+
+impl Exchange {
+    /// Whether the server took it.
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.status.is_some_and(|status| (200..300).contains(&status))
+    }
+}
+
+/// A client and its server. Nothing is in flight when a method returns.
+pub(crate) trait Rig {
+    /// Tracks; returns the message id the client promised.
+    fn track(&mut self, event: &TrackScenario, about: About) -> Result<String, Reason>;
+
+    /// Identifies.
+    fn identify(&mut self, user: &IdentifyScenario) -> Result<(), Reason>;
+
+    /// Flushes until the client says that the flush ended, however it did.
+    fn flush(&mut self) -> Result<(), Reason>;
+
+    /// Where the queue survives the client, ends it and lets another one go on.
+    fn hand_over(&mut self) -> Result<(), Reason>;
+
+    /// Answers every request from here on with this status. A 2xx is an acceptance.
+    fn answer(&mut self, status: u16) -> Result<(), Reason>;
+
+    /// Every request so far, in order.
+    fn exchanges(&self) -> Result<Vec<Exchange>, Reason>;
+
+    /// What the application was told so far, by every client of the case. If that is nothing,
+    /// waits a moment for the first notice.
+    fn notices(&mut self) -> Vec<Notice>;
+
+    /// How many operations the client still owes.
+    fn owed(&self) -> u32;
+}
