@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::batch::{Batch, BatchLimit, Plan};
+use crate::batch::{Batch, Plan};
 use crate::clock::{Clock, Instant, UtcMillis};
 use crate::config::{Config, ConfigError};
 use crate::counters::{Counters, add};
@@ -10,18 +10,17 @@ use crate::dating::Dating;
 use crate::delivery::{Action, Delivery, Exit, Stop, Waiting};
 use crate::encode::Properties;
 use crate::event_type::{EventType, EventTypeError};
+use crate::fetch::Fetched;
 use crate::identity::{Boot, Identity};
 use crate::message_id::MessageId;
 use crate::notice::Notice;
 use crate::operation::{Identify, Track};
 use crate::queue::{NoRoom, Queue};
-use crate::ready::ready;
 use crate::record::{self, Kind, Moment, Record, RecordError, Subject};
 use crate::rng::Rng;
 use crate::storage::{Fault, RECORD_BYTES_MAX, Seq, SeqRange, Storage, Stored};
 use crate::transport::Reply;
 use crate::user::{UserId, UserIdError};
-use crate::wire::{self, Counter};
 
 /// A wall clock before 2020 or after 2099 is one that is not set.
 const UTC_MIN: i64 = 1_577_836_800_000;
@@ -148,13 +147,12 @@ pub struct Status {
     pub counters: Counters,
 }
 
-/// What a step of forming a batch came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PlanStep {
-    /// Look at the next operation.
-    Again,
-    /// The batch stands, or there is nothing to send.
-    Done,
+/// Where and how the forming of a batch starts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlanStart {
+    pub(crate) from: Seq,
+    /// Events dated before this are not sent any more.
+    pub(crate) expired_before: Option<UtcMillis>,
 }
 
 /// Everything that the handle and the runner share, to be put behind a lock.
@@ -449,50 +447,53 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         }
     }
 
-    /// Starts a batch at the oldest operation.
-    pub(crate) const fn plan(&mut self, limit: BatchLimit) -> (Plan, Seq) {
+    /// Starts forming a batch at the oldest operation.
+    pub(crate) fn start_plan(&mut self, now: Now) -> PlanStart {
         self.pinned = None;
-        (Plan::new(limit), self.queue.head())
+        PlanStart { from: self.queue.head(), expired_before: self.expired_before(now) }
     }
 
-    /// Looks at the next operation and takes it into the batch, or ends the batch before it.
-    pub(crate) async fn plan_next(
+    /// Copies the next operations out and pins them: none is evicted before the batch stands.
+    pub(crate) async fn fetch_for_plan(
         &mut self,
-        now: Now,
-        plan: &mut Plan,
-        from: &mut Seq,
+        from: Seq,
         buffer: &mut [u8],
-    ) -> Result<PlanStep, Fault<S::Error>> {
-        let Some(stored) = self.storage.read(*from, buffer).await? else { return Ok(PlanStep::Done) };
-        *from = stored.seq.next();
-        let Ok(record) = Record::decode(buffer.get(..stored.len).unwrap_or_default()) else {
-            self.queue.set_aside(&mut self.storage, stored).await?;
-            self.note_damaged(1);
-            return Ok(PlanStep::Again);
-        };
-        if let Record::Track(track) = record {
-            let Some((date, estimated)) = self.date(track.moment).await? else {
-                return Ok(PlanStep::Done);
-            };
-            if !estimated && self.is_expired(now, date) {
-                self.queue.forget(&mut self.storage, SeqRange::one(stored.seq)).await?;
-                add(&mut self.counters.expired, 1);
-                self.delivery.add_notice(Notice::Expired { count: 1 });
-                return Ok(PlanStep::Again);
-            }
+    ) -> Result<Fetched, Fault<S::Error>> {
+        let fetched = Fetched::read(&mut self.storage, from, Seq::LAST, buffer).await?;
+        if let Some(last) = fetched.last() {
+            let first = self.pinned.map_or(from, |pinned| pinned.first);
+            self.pinned = Some(SeqRange { first, last });
         }
-        let mut bytes = Counter::default();
-        // A counter never waits and never fails.
-        let _counted = ready(wire::write(&record, &self.boot.dating, &mut bytes));
-        if !plan.add(stored.seq, record.kind(), bytes.0) {
-            return Ok(PlanStep::Done);
-        }
-        self.pinned = plan.batch().map(|batch| batch.range());
-        Ok(if plan.is_full() { PlanStep::Done } else { PlanStep::Again })
+        Ok(fetched)
+    }
+
+    /// Copies operations of a batch out.
+    pub(crate) async fn fetch(
+        &mut self,
+        from: Seq,
+        last: Seq,
+        buffer: &mut [u8],
+    ) -> Result<Fetched, Fault<S::Error>> {
+        Fetched::read(&mut self.storage, from, last, buffer).await
+    }
+
+    /// Takes an operation that cannot be decoded out of the queue.
+    pub(crate) async fn set_aside(&mut self, stored: Stored) -> Result<(), Fault<S::Error>> {
+        self.queue.set_aside(&mut self.storage, stored).await?;
+        self.note_damaged(1);
+        Ok(())
+    }
+
+    /// Takes an event that the server would not take any more out of the queue.
+    pub(crate) async fn expire(&mut self, seq: Seq) -> Result<(), Fault<S::Error>> {
+        self.queue.forget(&mut self.storage, SeqRange::one(seq)).await?;
+        add(&mut self.counters.expired, 1);
+        self.delivery.add_notice(Notice::Expired { count: 1 });
+        Ok(())
     }
 
     /// The date of an event. What dates it is written down first, so that it stays.
-    async fn date(&mut self, moment: Moment) -> Result<Option<(UtcMillis, bool)>, Fault<S::Error>> {
+    pub(crate) async fn learn_date(&mut self, moment: Moment) -> Result<(), Fault<S::Error>> {
         if let (None, Moment::Boot { boot, .. }, Some(started)) =
             (self.boot.dating.date(moment), moment, self.started)
         {
@@ -502,20 +503,20 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             learnt.store(&mut self.storage).await?;
             self.boot = learnt;
         }
-        Ok(self.boot.dating.date(moment))
+        Ok(())
     }
 
-    /// Only two clocks that agree expire an event, the server's and the device's: either alone may
-    /// be wrong by years, and a proxy's `Date` is not the server's.
-    fn is_expired(&self, now: Now, date: UtcMillis) -> bool {
-        let clocks = self.delivery.server_time(now.instant).zip(now.utc);
-        clocks.is_some_and(|(server, device)| {
-            let apart = server.get().abs_diff(device.get());
-            apart <= CLOCKS_APART_MAX && date < server.min(device).before(WINDOW)
-        })
+    /// Events before this are too old for the server. Only two clocks that agree expire one, the
+    /// server's and the device's: either alone may be wrong by years, and a proxy's `Date` is not
+    /// the server's.
+    fn expired_before(&self, now: Now) -> Option<UtcMillis> {
+        let (server, device) = self.delivery.server_time(now.instant).zip(now.utc)?;
+        let apart = server.get().abs_diff(device.get());
+        (apart <= CLOCKS_APART_MAX).then(|| server.min(device).before(WINDOW))
     }
 
     pub(crate) fn handle_sending(&mut self, now: Now, plan: &Plan) -> Option<Batch> {
+        self.pinned = plan.batch().map(|batch| batch.range());
         match plan.batch() {
             Some(batch) => {
                 self.delivery.handle_sending(now.instant, batch);
@@ -560,16 +561,6 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             }
             Exit::Dropped { .. } => add(&mut self.counters.dropped, operations),
         }
-    }
-
-    /// Copies the record of the first operation in `from..=last`.
-    pub(crate) async fn read(
-        &mut self,
-        from: Seq,
-        last: Seq,
-        buffer: &mut [u8],
-    ) -> Result<Option<Stored>, Fault<S::Error>> {
-        Ok(self.storage.read(from, buffer).await?.filter(|stored| stored.seq <= last))
     }
 
     pub(crate) const fn dating(&self) -> Dating {

@@ -109,6 +109,7 @@ mod dating;
 mod delivery;
 mod encode;
 mod event_type;
+mod fetch;
 mod identity;
 mod json;
 mod key;

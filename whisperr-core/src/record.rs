@@ -162,7 +162,8 @@ pub(crate) enum Kind {
     Identify,
 }
 
-/// A record, checked and taken apart. Strings are escaped JSON text, trees are stored objects.
+/// A record taken apart. Strings are escaped JSON text, the rest are stored objects: what stands in
+/// them is checked when it is counted, before it is ever sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Record<'a> {
     Track(TrackRecord<'a>),
@@ -173,7 +174,7 @@ pub(crate) enum Record<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StoredSubject<'a> {
     /// Escaped JSON text.
-    User(&'a str),
+    User(&'a [u8]),
     Anonymous([u8; 16]),
 }
 
@@ -182,26 +183,26 @@ pub(crate) struct TrackRecord<'a> {
     pub(crate) id: MessageId,
     pub(crate) moment: Moment,
     pub(crate) subject: StoredSubject<'a>,
-    pub(crate) event_type: &'a str,
-    pub(crate) properties: &'a [u8],
-    pub(crate) context: &'a [u8],
+    pub(crate) event_type: &'a [u8],
+    /// The properties, then the context.
+    pub(crate) objects: &'a [u8],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct IdentifyRecord<'a> {
-    pub(crate) user: &'a str,
+    pub(crate) user: &'a [u8],
     pub(crate) anonymous: Option<[u8; 16]>,
     pub(crate) preferred: Option<ChannelKind>,
-    pub(crate) traits: &'a [u8],
-    channels: u16,
-    channel_bytes: &'a [u8],
+    pub(crate) channels: u16,
+    /// The traits, then the channels.
+    pub(crate) rest: &'a [u8],
 }
 
 /// One channel of a stored identify; the address is escaped JSON text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StoredChannel<'a> {
     pub(crate) kind: ChannelKind,
-    pub(crate) address: &'a str,
+    pub(crate) address: &'a [u8],
     pub(crate) opted_in: bool,
     pub(crate) verified: Option<bool>,
 }
@@ -217,36 +218,27 @@ impl From<BadTree> for Undecodable {
 }
 
 impl<'a> Record<'a> {
-    /// Takes a record apart and checks all of it: what it returns can be written as JSON.
+    /// Takes a record apart.
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Undecodable> {
         let (&VERSION, rest) = bytes.split_first().ok_or(Undecodable)? else {
             return Err(Undecodable);
         };
         let (head, rest) = postcard::take_from_bytes::<Head>(rest).map_err(|_| Undecodable)?;
         let mut reader = Reader::new(rest);
-        let record = match head {
+        Ok(match head {
             Head::Track { id, moment, anonymous } => {
                 let subject = match anonymous {
                     Some(id) => StoredSubject::Anonymous(id),
                     None => StoredSubject::User(reader.string()?),
                 };
-                Self::Track(TrackRecord {
-                    id: MessageId::from_bytes(id),
-                    moment,
-                    subject,
-                    event_type: reader.string()?,
-                    properties: reader.object()?,
-                    context: reader.object()?,
-                })
+                let (id, event_type) = (MessageId::from_bytes(id), reader.string()?);
+                Self::Track(TrackRecord { id, moment, subject, event_type, objects: reader.rest() })
             }
             Head::Identify { anonymous, preferred, channels } => {
-                let (user, traits) = (reader.string()?, reader.object()?);
-                let channel_bytes = reader.rest();
-                (0..channels).try_for_each(|_| next_channel(&mut reader).map(|_| ()))?;
-                Self::Identify(IdentifyRecord { user, anonymous, preferred, traits, channels, channel_bytes })
+                let user = reader.string()?;
+                Self::Identify(IdentifyRecord { user, anonymous, preferred, channels, rest: reader.rest() })
             }
-        };
-        if reader.rest().is_empty() { Ok(record) } else { Err(Undecodable) }
+        })
     }
 
     pub(crate) const fn kind(&self) -> Kind {
@@ -267,15 +259,9 @@ pub(crate) fn peek_kind(bytes: &[u8]) -> Result<Kind, Undecodable> {
     }
 }
 
-impl<'a> IdentifyRecord<'a> {
-    pub(crate) fn channels(&self) -> impl Iterator<Item = StoredChannel<'a>> + use<'a> {
-        let mut reader = Reader::new(self.channel_bytes);
-        (0..self.channels).map_while(move |_| next_channel(&mut reader).ok())
-    }
-}
-
-fn next_channel<'a>(reader: &mut Reader<'a>) -> Result<StoredChannel<'a>, Undecodable> {
-    let (head, rest) = postcard::take_from_bytes::<ChannelHead>(reader.rest()).map_err(|_| Undecodable)?;
+/// Takes the next channel of an identify off the front.
+pub(crate) fn next_channel<'a>(reader: &mut Reader<'a>) -> Result<StoredChannel<'a>, BadTree> {
+    let (head, rest) = postcard::take_from_bytes::<ChannelHead>(reader.rest()).map_err(|_| BadTree)?;
     *reader = Reader::new(rest);
     let address = reader.string()?;
     Ok(StoredChannel { kind: head.kind, address, opted_in: head.opted_in, verified: head.verified })
@@ -322,16 +308,39 @@ mod tests {
         assert_eq!(buffer[..len], expected[..at]);
     }
 
+    /// Decodes and counts, as everything is before it is sent.
+    fn can_be_sent(bytes: &[u8]) -> bool {
+        let count = |record| crate::wire::count(&record, &crate::dating::Dating::default());
+        Record::decode(bytes).ok().and_then(count).is_some()
+    }
+
     #[test]
-    fn a_record_cut_or_extended_anywhere_is_undecodable() {
+    fn a_record_cut_or_extended_anywhere_is_not_sent() {
         let mut buffer = [0; 256];
         let len = track(&mut buffer);
 
-        assert!(Record::decode(&buffer[..len]).is_ok());
+        assert!(can_be_sent(&buffer[..len]));
         for cut in 0..len {
-            assert_eq!(Record::decode(&buffer[..cut]), Err(Undecodable), "cut at {cut}");
+            assert!(!can_be_sent(&buffer[..cut]), "cut at {cut}");
         }
-        assert_eq!(Record::decode(&buffer[..=len]), Err(Undecodable));
+        assert!(!can_be_sent(&buffer[..=len]));
+    }
+
+    #[test]
+    fn a_record_whose_text_is_no_json_text_is_not_sent() {
+        let mut buffer = [0; 256];
+        let len = track(&mut buffer);
+
+        let text_at = buffer.windows(4).position(|bytes| bytes == b"user").unwrap();
+        for at in text_at..len {
+            if buffer[at].is_ascii_lowercase() {
+                for byte in [0x01, b'"', 0xff] {
+                    let original = core::mem::replace(&mut buffer[at], byte);
+                    assert!(!can_be_sent(&buffer[..len]), "{byte} at {at}");
+                    buffer[at] = original;
+                }
+            }
+        }
     }
 
     #[test]

@@ -6,16 +6,16 @@ use core::pin::pin;
 use embassy_futures::select::{Either, select};
 use embedded_io_async::Write;
 
-use crate::batch::{Batch, BatchLimit};
-use crate::client::{Client, Now, PlanStep};
+use crate::batch::{Batch, BatchLimit, Plan};
+use crate::client::{Client, Now, PlanStart};
 use crate::clock::{Clock, Instant};
 use crate::dating::Dating;
 use crate::delivery::Action;
 use crate::notice::Notice;
 use crate::record::Record;
-use crate::storage::Storage;
+use crate::storage::{Fault, Storage};
 use crate::transport::{Body, BodyError, Reply, Transport};
-use crate::wire::{self, BATCH_CLOSE, BATCH_OPEN, BATCH_SEPARATOR, Sink, Staged};
+use crate::wire::{self, BATCH_CLOSE, BATCH_OPEN, BATCH_SEPARATOR, Sink, Staged, WriteError};
 
 /// The lock between the handle and the runner, and the bell that wakes the runner.
 #[expect(async_fn_in_trait, reason = "embedded executors have no `Send`; std drives it on one thread")]
@@ -75,29 +75,64 @@ pub async fn run<L, C, T>(
     }
 }
 
-/// Walks from the oldest operation and takes what fits into one request. The lock is free between
-/// any two operations.
+/// Walks from the oldest operation and takes what fits into one request. The lock is held for a few
+/// operations at a time.
 async fn form_batch<L: Shared, C: Clock>(
     shared: &L,
     clock: &C,
     limit: BatchLimit,
     buffer: &mut [u8],
 ) -> Option<(Batch, Dating)> {
-    let (mut plan, mut from) = shared.lock().await.plan(limit);
-    loop {
-        let mut client = shared.lock().await;
-        match client.plan_next(Now::read(clock), &mut plan, &mut from, buffer).await {
-            Ok(PlanStep::Again) => {}
-            Ok(PlanStep::Done) => {
-                let batch = client.handle_sending(Now::read(clock), &plan)?;
-                return Some((batch, client.dating()));
+    let mut plan = Plan::new(limit);
+    if walk(shared, clock, &mut plan, buffer).await.is_err() {
+        shared.lock().await.handle_storage_fault(Now::read(clock));
+        return None;
+    }
+    let mut client = shared.lock().await;
+    let batch = client.handle_sending(Now::read(clock), &plan)?;
+    Some((batch, client.dating()))
+}
+
+async fn walk<L: Shared, C: Clock>(
+    shared: &L,
+    clock: &C,
+    plan: &mut Plan,
+    buffer: &mut [u8],
+) -> Result<(), Fault<<L::Storage as Storage>::Error>> {
+    let PlanStart { mut from, expired_before } = shared.lock().await.start_plan(Now::read(clock));
+    let mut dating = shared.lock().await.dating();
+    while !plan.is_full() {
+        let fetched = shared.lock().await.fetch_for_plan(from, buffer).await?;
+        let Some(last) = fetched.last() else { return Ok(()) };
+        for (stored, record) in fetched.iter(buffer) {
+            let Ok(record) = Record::decode(record) else {
+                shared.lock().await.set_aside(stored).await?;
+                continue;
+            };
+            if let Record::Track(track) = record {
+                if dating.date(track.moment).is_none() {
+                    let mut client = shared.lock().await;
+                    client.learn_date(track.moment).await?;
+                    dating = client.dating();
+                }
+                // While the time is not known, what happened before it is waits, and all behind it.
+                let Some((date, estimated)) = dating.date(track.moment) else { return Ok(()) };
+                if !estimated && expired_before.is_some_and(|oldest| date < oldest) {
+                    shared.lock().await.expire(stored.seq).await?;
+                    continue;
+                }
             }
-            Err(_) => {
-                client.handle_storage_fault(Now::read(clock));
-                return None;
+            let Some(bytes) = wire::count(&record, &dating) else {
+                shared.lock().await.set_aside(stored).await?;
+                continue;
+            };
+            if !plan.add(stored.seq, record.kind(), bytes) {
+                return Ok(());
             }
         }
+        from = last.next();
     }
+    Ok(())
 }
 
 /// One exchange; `None` when it ends without a reply in its time.
@@ -134,16 +169,22 @@ impl<L: Shared> Records<'_, L> {
         let mut from = range.first;
         let (mut before, after): (&[u8], &[u8]) =
             if self.batch.is_identify { (b"", b"") } else { (BATCH_OPEN, BATCH_CLOSE) };
-        for _ in 0..self.batch.count {
+        let mut left = self.batch.count;
+        while left > 0 {
             // The guard ends with the statement: the writer, which may wait, is never awaited under the lock.
-            let stored = self.shared.lock().await.read(from, range.last, self.buffer).await;
-            let Ok(Some(stored)) = stored else { return Err(BodyError::Storage) };
-            from = stored.seq.next();
-            let record = self.buffer.get(..stored.len).ok_or(BodyError::Storage)?;
-            let record = Record::decode(record).map_err(|_| BodyError::Storage)?;
-            out.put(before).await.map_err(BodyError::Writer)?;
-            wire::write(&record, &self.dating, &mut out).await.map_err(BodyError::Writer)?;
-            before = BATCH_SEPARATOR;
+            let fetched = self.shared.lock().await.fetch(from, range.last, self.buffer).await;
+            let fetched = fetched.map_err(|_| BodyError::Storage)?;
+            from = fetched.last().ok_or(BodyError::Storage)?.next();
+            for (_, record) in fetched.iter(self.buffer) {
+                left = left.checked_sub(1).ok_or(BodyError::Storage)?;
+                let record = Record::decode(record).map_err(|_| BodyError::Storage)?;
+                out.put(before).await.map_err(BodyError::Writer)?;
+                wire::write(&record, &self.dating, &mut out).await.map_err(|error| match error {
+                    WriteError::Sink(error) => BodyError::Writer(error),
+                    WriteError::BadTree => BodyError::Storage,
+                })?;
+                before = BATCH_SEPARATOR;
+            }
         }
         out.put(after).await.map_err(BodyError::Writer)?;
         out.finish().await.map_err(BodyError::Writer)

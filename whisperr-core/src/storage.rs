@@ -12,6 +12,9 @@ impl Seq {
     /// The first operation of a new storage.
     pub const FIRST: Self = Self(1);
 
+    /// The highest number there is.
+    pub const LAST: Self = Self(u64::MAX);
+
     /// The operation with this number.
     #[must_use]
     pub const fn new(number: u64) -> Self {

@@ -49,9 +49,9 @@ pub(crate) enum Node<'a> {
     Unsigned(u64),
     /// The integer −1 − n.
     Negative(u64),
-    /// JSON text of a number, as stored: [`Reader::object`] checks it.
+    /// JSON text of a number, as stored: [`is_valid`] checks it.
     Number(&'a [u8]),
-    /// Escaped JSON text without the quotes, as stored: likewise.
+    /// Escaped JSON text without the quotes, as stored: [`is_valid`] checks it.
     Text(&'a [u8]),
     Array,
     Object,
@@ -124,54 +124,29 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A string node, checked: it can stand between quotes.
-    pub(crate) fn string(&mut self) -> Result<&'a str, BadTree> {
+    /// A string node.
+    pub(crate) fn string(&mut self) -> Result<&'a [u8], BadTree> {
         match self.node()? {
-            Node::Text(text) => checked_text(text),
+            Node::Text(text) => Ok(text),
             _ => Err(BadTree),
         }
     }
-
-    /// Checks one whole object and returns its bytes.
-    pub(crate) fn object(&mut self) -> Result<&'a [u8], BadTree> {
-        let start = self.rest;
-        let mut open = Nesting::new();
-        if self.node()? != Node::Object {
-            return Err(BadTree);
-        }
-        open.push(true)?;
-        while let Some(in_object) = open.innermost() {
-            let mut node = self.node()?;
-            if in_object && node != Node::End {
-                let Node::Text(key) = node else { return Err(BadTree) };
-                checked_text(key)?;
-                node = self.node()?;
-                if node == Node::End {
-                    return Err(BadTree);
-                }
-            }
-            match node {
-                Node::End => open.pop(),
-                Node::Array => open.push(false)?,
-                Node::Object => open.push(true)?,
-                Node::Text(text) => {
-                    checked_text(text)?;
-                }
-                Node::Number(text) if !json::is_number(text) => return Err(BadTree),
-                // The magnitude of −1 − n is n + 1: no `i64` is stored as more than 2^63.
-                Node::Negative(n) if i64::try_from(n).is_err() => return Err(BadTree),
-                _ => {}
-            }
-        }
-        let len = start.len().saturating_sub(self.rest.len());
-        Ok(start.get(..len).unwrap_or_default())
-    }
 }
 
-/// Text that can stand between quotes as it is.
-fn checked_text(text: &[u8]) -> Result<&str, BadTree> {
-    let text = core::str::from_utf8(text).map_err(|_| BadTree)?;
-    if json::is_escaped(text) { Ok(text) } else { Err(BadTree) }
+/// Whether stored text can stand between quotes as it is.
+pub(crate) fn is_text(text: &[u8]) -> bool {
+    core::str::from_utf8(text).is_ok_and(json::is_escaped)
+}
+
+/// Whether a node can be written as it is: true of everything an encoder stored, not of any bytes.
+pub(crate) fn is_valid(node: Node<'_>) -> bool {
+    match node {
+        Node::Text(text) => is_text(text),
+        Node::Number(text) => json::is_number(text),
+        // The magnitude of −1 − n is n + 1: no `i64` is stored as more than 2^63.
+        Node::Negative(n) => i64::try_from(n).is_ok(),
+        _ => true,
+    }
 }
 
 /// Which of the open arrays and objects are objects, the innermost last.

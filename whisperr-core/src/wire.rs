@@ -5,28 +5,54 @@ use embedded_io_async::Write;
 use crate::clock::UtcMillis;
 use crate::dating::Dating;
 use crate::message_id::uuid_text;
-use crate::record::{IdentifyRecord, Record, StoredSubject, TrackRecord};
+use crate::ready::ready;
+use crate::record::{IdentifyRecord, Record, StoredSubject, TrackRecord, next_channel};
 use crate::timestamp::rfc3339;
-use crate::tree::{Nesting, Node, Reader};
+use crate::tree::{self, BadTree, Nesting, Node, Reader};
 
 /// Takes pieces of a body.
 pub(crate) trait Sink {
     /// Why it cannot.
     type Error;
+    /// Whether what is written is checked on the way: once is enough, when it is counted.
+    const CHECKS: bool;
     async fn put(&mut self, piece: &[u8]) -> Result<(), Self::Error>;
+}
+
+/// Why a record was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WriteError<E> {
+    Sink(E),
+    /// What is stored cannot be written as JSON.
+    BadTree,
+}
+
+impl<E> From<BadTree> for WriteError<E> {
+    fn from(_: BadTree) -> Self {
+        Self::BadTree
+    }
 }
 
 /// Adds up lengths.
 #[derive(Debug, Default)]
-pub(crate) struct Counter(pub(crate) usize);
+struct Counter(usize);
 
 impl Sink for Counter {
     type Error = core::convert::Infallible;
+    const CHECKS: bool = true;
 
     async fn put(&mut self, piece: &[u8]) -> Result<(), Self::Error> {
         self.0 = self.0.saturating_add(piece.len());
         Ok(())
     }
+}
+
+/// Bytes of a record's JSON; `None` when it cannot be written as JSON.
+pub(crate) fn count(record: &Record<'_>, dating: &Dating) -> Option<usize> {
+    let mut counter = Counter::default();
+    // A counter never waits.
+    ready(write(record, dating, &mut counter))?.ok()?;
+    Some(counter.0)
 }
 
 /// Collects small pieces before they reach a writer, for which each write may cost a packet.
@@ -50,6 +76,7 @@ impl<'w, W: Write> Staged<'w, W> {
 
 impl<W: Write> Sink for Staged<'_, W> {
     type Error = W::Error;
+    const CHECKS: bool = false;
 
     async fn put(&mut self, piece: &[u8]) -> Result<(), W::Error> {
         let end = self.len.saturating_add(piece.len());
@@ -81,146 +108,170 @@ pub(crate) async fn write<S: Sink>(
     record: &Record<'_>,
     dating: &Dating,
     sink: &mut S,
-) -> Result<(), S::Error> {
+) -> Result<(), WriteError<S::Error>> {
+    let mut out = Out(sink);
     match record {
-        Record::Track(track) => write_track(track, dating, sink).await,
-        Record::Identify(identify) => write_identify(identify, sink).await,
+        Record::Track(track) => write_track(track, dating, &mut out).await,
+        Record::Identify(identify) => write_identify(identify, &mut out).await,
+    }
+}
+
+/// A sink whose errors are those of a record.
+struct Out<'s, S>(&'s mut S);
+
+impl<S: Sink> Out<'_, S> {
+    async fn put(&mut self, piece: &[u8]) -> Result<(), WriteError<S::Error>> {
+        self.0.put(piece).await.map_err(WriteError::Sink)
+    }
+
+    /// Puts stored text between quotes.
+    async fn text(&mut self, text: &[u8]) -> Result<(), WriteError<S::Error>> {
+        if S::CHECKS && !tree::is_text(text) {
+            return Err(WriteError::BadTree);
+        }
+        self.put(b"\"").await?;
+        self.put(text).await?;
+        self.put(b"\"").await
     }
 }
 
 async fn write_track<S: Sink>(
     track: &TrackRecord<'_>,
     dating: &Dating,
-    sink: &mut S,
-) -> Result<(), S::Error> {
+    out: &mut Out<'_, S>,
+) -> Result<(), WriteError<S::Error>> {
     let (date, estimated) = dating.date(track.moment).unwrap_or((UtcMillis::new(0), true));
     match track.subject {
         StoredSubject::User(user) => {
-            sink.put(b"{\"external_user_id\":\"").await?;
-            sink.put(user.as_bytes()).await?;
+            out.put(b"{\"external_user_id\":").await?;
+            out.text(user).await?;
         }
         StoredSubject::Anonymous(id) => {
-            sink.put(b"{\"anonymous_id\":\"").await?;
-            sink.put(&uuid_text(&id)).await?;
+            out.put(b"{\"anonymous_id\":").await?;
+            out.text(&uuid_text(&id)).await?;
         }
     }
-    sink.put(b"\",\"event_type\":\"").await?;
-    sink.put(track.event_type.as_bytes()).await?;
-    sink.put(b"\",\"occurred_at\":\"").await?;
-    sink.put(&rfc3339(date)).await?;
-    sink.put(b"\",\"properties\":{").await?;
-    write_members(track.properties, sink).await?;
-    sink.put(b"},\"context\":{\"$message_id\":\"").await?;
-    sink.put(&track.id.to_text()).await?;
-    sink.put(if estimated { b"\",\"$time_estimated\":true" } else { b"\"" }).await?;
-    if !is_empty(track.context) {
-        sink.put(b",").await?;
-        write_members(track.context, sink).await?;
-    }
-    sink.put(b"}}").await
+    out.put(b",\"event_type\":").await?;
+    out.text(track.event_type).await?;
+    out.put(b",\"occurred_at\":\"").await?;
+    out.put(&rfc3339(date)).await?;
+    out.put(b"\",\"properties\":{").await?;
+    let mut objects = Reader::new(track.objects);
+    write_members(&mut objects, out, b"").await?;
+    out.put(b"},\"context\":{\"$message_id\":\"").await?;
+    out.put(&track.id.to_text()).await?;
+    out.put(if estimated { b"\",\"$time_estimated\":true" } else { b"\"" }).await?;
+    write_members(&mut objects, out, b",").await?;
+    at_end(objects)?;
+    out.put(b"}}").await
 }
 
-async fn write_identify<S: Sink>(identify: &IdentifyRecord<'_>, sink: &mut S) -> Result<(), S::Error> {
-    sink.put(b"{\"external_user_id\":\"").await?;
-    sink.put(identify.user.as_bytes()).await?;
+async fn write_identify<S: Sink>(
+    identify: &IdentifyRecord<'_>,
+    out: &mut Out<'_, S>,
+) -> Result<(), WriteError<S::Error>> {
+    out.put(b"{\"external_user_id\":").await?;
+    out.text(identify.user).await?;
     if let Some(id) = identify.anonymous {
-        sink.put(b"\",\"anonymous_id\":\"").await?;
-        sink.put(&uuid_text(&id)).await?;
+        out.put(b",\"anonymous_id\":").await?;
+        out.text(&uuid_text(&id)).await?;
     }
-    sink.put(b"\"").await?;
-    if !is_empty(identify.traits) {
-        sink.put(b",\"traits\":{").await?;
-        write_members(identify.traits, sink).await?;
-        sink.put(b"}").await?;
+    let mut rest = Reader::new(identify.rest);
+    if write_members(&mut rest, out, b",\"traits\":{").await? {
+        out.put(b"}").await?;
     }
     if let Some(kind) = identify.preferred {
-        sink.put(b",\"preferred_channel\":\"").await?;
-        sink.put(kind.as_str().as_bytes()).await?;
-        sink.put(b"\"").await?;
+        out.put(b",\"preferred_channel\":").await?;
+        out.text(kind.as_str().as_bytes()).await?;
     }
-    let mut before: &[u8] = b",\"channels\":[{\"channel\":\"";
-    for channel in identify.channels() {
-        sink.put(before).await?;
-        before = b",{\"channel\":\"";
-        sink.put(channel.kind.as_str().as_bytes()).await?;
-        sink.put(b"\",\"address\":\"").await?;
-        sink.put(channel.address.as_bytes()).await?;
-        sink.put(if channel.opted_in { b"\",\"opted_in\":true" } else { b"\",\"opted_in\":false" }).await?;
+    let mut before: &[u8] = b",\"channels\":[{\"channel\":";
+    for _ in 0..identify.channels {
+        let channel = next_channel(&mut rest)?;
+        out.put(before).await?;
+        before = b",{\"channel\":";
+        out.text(channel.kind.as_str().as_bytes()).await?;
+        out.put(b",\"address\":").await?;
+        out.text(channel.address).await?;
+        out.put(if channel.opted_in { b",\"opted_in\":true" } else { b",\"opted_in\":false" }).await?;
         match channel.verified {
-            Some(true) => sink.put(b",\"verified\":true").await?,
-            Some(false) => sink.put(b",\"verified\":false").await?,
+            Some(true) => out.put(b",\"verified\":true").await?,
+            Some(false) => out.put(b",\"verified\":false").await?,
             None => {}
         }
-        sink.put(b"}").await?;
+        out.put(b"}").await?;
     }
-    if identify.channels().next().is_some() {
-        sink.put(b"]").await?;
+    if identify.channels > 0 {
+        out.put(b"]").await?;
     }
-    sink.put(b"}").await
+    at_end(rest)?;
+    out.put(b"}").await
 }
 
-/// Whether a stored object has no members.
-fn is_empty(object: &[u8]) -> bool {
-    object.len() <= 2
+/// Nothing may follow the last part of a record.
+fn at_end(rest: Reader<'_>) -> Result<(), BadTree> {
+    if rest.rest().is_empty() { Ok(()) } else { Err(BadTree) }
 }
 
-/// Writes the members of a stored object, without its braces. What is not a tree ends the walk: a
-/// record is checked when it is decoded.
-async fn write_members<S: Sink>(object: &[u8], sink: &mut S) -> Result<(), S::Error> {
-    let mut reader = Reader::new(object);
+/// Writes the members of the next object, without its braces, and `before` in front of the first.
+/// Returns whether there were any.
+async fn write_members<S: Sink>(
+    reader: &mut Reader<'_>,
+    out: &mut Out<'_, S>,
+    before: &[u8],
+) -> Result<bool, WriteError<S::Error>> {
     let mut open = Nesting::new();
-    let mut first = true;
-    let Ok(Node::Object) = reader.node() else { return Ok(()) };
-    let Ok(()) = open.push(true) else { return Ok(()) };
+    if reader.node()? != Node::Object {
+        return Err(WriteError::BadTree);
+    }
+    open.push(true)?;
+    let (mut separator, mut any) = (before, false);
     while let Some(in_object) = open.innermost() {
-        let Ok(mut node) = reader.node() else { return Ok(()) };
+        let mut node = reader.node()?;
         if node == Node::End {
             open.pop();
-            match open.innermost() {
-                None => return Ok(()),
-                Some(_) => sink.put(if in_object { b"}" } else { b"]" }).await?,
+            if open.innermost().is_some() {
+                out.put(if in_object { b"}" } else { b"]" }).await?;
             }
-            first = false;
+            separator = b",";
             continue;
         }
-        if !first {
-            sink.put(b",").await?;
-        }
-        first = false;
+        out.put(separator).await?;
+        (separator, any) = (b",", true);
         if in_object {
-            let Node::Text(key) = node else { return Ok(()) };
-            sink.put(b"\"").await?;
-            sink.put(key).await?;
-            sink.put(b"\":").await?;
-            let Ok(value) = reader.node() else { return Ok(()) };
-            node = value;
+            let Node::Text(key) = node else { return Err(WriteError::BadTree) };
+            out.text(key).await?;
+            out.put(b":").await?;
+            node = reader.node()?;
+        }
+        if S::CHECKS && !tree::is_valid(node) {
+            return Err(WriteError::BadTree);
         }
         match node {
-            Node::Null => sink.put(b"null").await?,
-            Node::Bool(true) => sink.put(b"true").await?,
-            Node::Bool(false) => sink.put(b"false").await?,
-            Node::Unsigned(value) => sink.put(Decimal::new(value).as_bytes()).await?,
+            Node::Null => out.put(b"null").await?,
+            Node::Bool(true) => out.put(b"true").await?,
+            Node::Bool(false) => out.put(b"false").await?,
+            Node::Unsigned(value) => out.put(Decimal::new(value).as_bytes()).await?,
             Node::Negative(n) => {
-                sink.put(b"-").await?;
+                out.put(b"-").await?;
                 // −1 − n has the magnitude n + 1.
-                sink.put(Decimal::new(n.saturating_add(1)).as_bytes()).await?;
+                out.put(Decimal::new(n.saturating_add(1)).as_bytes()).await?;
             }
-            Node::Number(text) => sink.put(text).await?,
+            Node::Number(text) => out.put(text).await?,
             Node::Text(text) => {
-                sink.put(b"\"").await?;
-                sink.put(text).await?;
-                sink.put(b"\"").await?;
+                out.put(b"\"").await?;
+                out.put(text).await?;
+                out.put(b"\"").await?;
             }
             Node::Array | Node::Object => {
                 let object = node == Node::Object;
-                let Ok(()) = open.push(object) else { return Ok(()) };
-                sink.put(if object { b"{" } else { b"[" }).await?;
-                first = true;
+                open.push(object)?;
+                out.put(if object { b"{" } else { b"[" }).await?;
+                separator = b"";
             }
-            Node::End => return Ok(()),
+            Node::End => return Err(WriteError::BadTree),
         }
     }
-    Ok(())
+    Ok(any)
 }
 
 /// The decimal digits of a number.

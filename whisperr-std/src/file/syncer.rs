@@ -11,7 +11,7 @@ use super::error::FileError;
 use super::options::{Fsync, SYNC_INTERVAL_MAX};
 
 /// More bytes than this do not wait for the interval.
-const UNSYNCED_BYTES_MAX: u64 = 256 << 10;
+const UNSYNCED_BYTES_MAX: u64 = 1 << 20;
 
 /// A point in the log: everything written before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -221,7 +221,7 @@ impl Syncer {
     /// Syncs as the policy says until [`stop`](Self::stop), for a thread of its own.
     ///
     /// It sleeps while nothing is dirty, then for at most the interval ([`Fsync::Always`]: one
-    /// second, for the removals nobody waits for), and syncs at once when more than 256 KiB wait.
+    /// second, for the removals nobody waits for), and syncs at once when more than 1 MiB waits.
     /// `after` is told of every sync, and every second of one that failed, and then calls
     /// [`FileStorage::maintain`] under the storage's lock. The last sync runs before it returns.
     ///
