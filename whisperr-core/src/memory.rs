@@ -166,7 +166,10 @@ impl<B: AsMut<[u8]> + AsRef<[u8]>> Storage for MemoryStorage<B> {
     async fn read(&mut self, from: Seq, buffer: &mut [u8]) -> Result<Option<Stored>, Fault<Infallible>> {
         Ok(self.find(from).map(|(_, frame)| {
             let record = self.payload(frame);
-            buffer.iter_mut().zip(record).for_each(|(to, from)| *to = *from);
+            let len = record.len().min(buffer.len());
+            if let (Some(to), Some(from)) = (buffer.get_mut(..len), record.get(..len)) {
+                to.copy_from_slice(from);
+            }
             Stored { seq: frame.seq, len: record.len() }
         }))
     }

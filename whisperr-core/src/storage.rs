@@ -185,7 +185,8 @@ pub trait Storage {
     /// is no such record.
     ///
     /// A record that the storage finds damaged is not returned: it is counted for
-    /// [`take_damaged`](Self::take_damaged), and the walk goes on behind it.
+    /// [`take_damaged`](Self::take_damaged), and the walk goes on behind it. With an empty buffer only
+    /// number and length are asked for, and nothing need be read from the medium.
     ///
     /// # Errors
     /// [`Fault::Medium`] when the medium cannot be read; trying again later may work.

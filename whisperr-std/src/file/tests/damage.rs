@@ -39,7 +39,7 @@ fn check_works(disk: &SimulatedDisk) {
     assert_eq!(found[found.len() - 9..], Vec::from_iter(next..next + 9));
     let (first, last) = (found[0], found[found.len() - 1]);
     remove(&mut storage, first, last).unwrap();
-    assert_eq!(numbers(&mut storage), []);
+    assert_eq!(numbers(&mut storage), [0_u64; 0]);
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn any_content_opens_and_works() {
                 disk.put(name, content);
             }
             let mut storage = open(&disk, small());
-            assert_eq!(numbers(&mut storage), [], "{case}");
+            assert_eq!(numbers(&mut storage), [0_u64; 0], "{case}");
             assert_eq!(storage.take_damaged(), 0, "{case}");
             drop(storage);
             check_works(&disk);

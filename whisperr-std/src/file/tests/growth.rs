@@ -146,7 +146,7 @@ fn a_wipe_leaves_no_byte_of_any_record() {
         assert!(!content.windows(8).any(|window| *window == [0x5A; 8]), "{name}");
     }
     assert_eq!(disk.files().len(), 1);
-    assert_eq!(numbers(&mut storage), []);
+    assert_eq!(numbers(&mut storage), [0_u64; 0]);
     let mut again = open(&disk.after_cut(Survivors::None), small());
     assert_eq!(load(&mut again, Slot::Consent), b"out");
     assert_eq!(again.next_seq().get(), 31);

@@ -39,7 +39,7 @@ fn records_and_slots_survive_a_restart() {
     assert_eq!(load(&mut storage, Slot::Identity), b"someone");
     assert!(storage.stats().segments <= 2, "{:?}", storage.stats());
     wipe(&mut storage).unwrap();
-    assert_eq!(numbers(&mut storage), []);
+    assert_eq!(numbers(&mut storage), [0_u64; 0]);
     assert_eq!(load(&mut storage, Slot::Identity), b"someone");
 }
 
@@ -165,7 +165,7 @@ fn a_fork_is_told_that_it_does_not_own_the_storage() {
     assert!(format!("{error}").contains("Forked"), "{error}");
     assert!(store(&mut storage, Slot::Push, b"token").is_err());
     assert!(wipe(&mut storage).is_err());
-    assert_eq!(numbers(&mut storage), []);
+    assert_eq!(numbers(&mut storage), [0_u64; 0]);
 }
 
 /// What an append costs, by hand: `cargo test --release -- --ignored --nocapture cost_of`.
