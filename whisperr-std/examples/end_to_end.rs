@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         say(&whisperr, line)?;
         said = said.saturating_add(1);
     }
-    let each = start.elapsed() / said.max(1);
+    let each = start.elapsed().checked_div(said).unwrap_or_default();
     println!("said       1 identify, {said} events, {each:?} each, all on disk");
     println!(
         "flush      {:?}, {} operations owed",

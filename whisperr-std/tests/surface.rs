@@ -1,5 +1,4 @@
 //! Every call of the handle, and what the application is told.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use core::time::Duration;
 use std::sync::mpsc;
