@@ -60,6 +60,8 @@ pub struct Exchange {
     pub body: Vec<u8>,
     /// The status answered, if any.
     pub status: Option<u16>,
+    /// How long the answer took, in milliseconds.
+    pub after_ms: u64,
 }
 
 type Script = Box<dyn FnMut(&Request, &[u8]) -> Answer>;
@@ -168,7 +170,13 @@ impl Transport for SimTransport {
             let inner = &mut *self.network.0.borrow_mut();
             let answer = (inner.script)(&request, &bytes.0);
             let status = answer.reply.map(|reply| reply.status());
-            inner.exchanges.push(Exchange { at: now, path: request.path, body: bytes.0.clone(), status });
+            inner.exchanges.push(Exchange {
+                at: now,
+                path: request.path,
+                body: bytes.0.clone(),
+                status,
+                after_ms: answer.after_ms,
+            });
             answer
         };
         let due = now.after(core::time::Duration::from_millis(answer.after_ms));
