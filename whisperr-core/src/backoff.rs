@@ -10,7 +10,7 @@ use crate::rng::Rng;
 /// Level 1 waits up to the base, each level up to twice as long, never above the cap. Full jitter: a
 /// fleet that lost power together must not come back together (reliability study: synchronous boots
 /// without jitter peak at 40 times the capacity). The draw is never below a sixteenth of the
-/// ceiling, so that an unlucky one does not hammer.
+/// ceiling or a millisecond, so that an unlucky one does not hammer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Backoff {
     base_ms: u64,
@@ -32,7 +32,7 @@ impl Backoff {
     /// A delay at a level; none at level 0.
     pub(crate) fn delay(self, level: u8, rng: &mut Rng) -> Duration {
         let ceiling = self.ceiling_ms(level);
-        Duration::from_millis(rng.up_to(ceiling).max(ceiling / 16))
+        Duration::from_millis(rng.up_to(ceiling).max(ceiling / 16).max(ceiling.min(1)))
     }
 
     /// The level above, as long as that makes a difference.
