@@ -1,6 +1,7 @@
 //! A server that misbehaves, seen through `pipe` and `flush`.
 
-use std::time::{Duration, Instant};
+use core::time::Duration;
+use std::time::Instant;
 
 use whisperr_collector::Fault;
 

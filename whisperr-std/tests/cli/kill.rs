@@ -1,8 +1,8 @@
 //! `kill -9` in the middle of everything.
 
+use core::time::Duration;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
-use std::time::Duration;
 
 use serde_json::Value;
 use whisperr_collector::Fault;
@@ -60,11 +60,12 @@ fn killed_run(world: &World, first: u64, chance: &mut Chance) -> Vec<(u64, Strin
     } else {
         let before = world.collector.requests().len();
         drop(input.join().unwrap());
-        let requests = before + chance.below(3) as usize;
-        let replies = chance.below(2) as usize;
-        world.collector.wait_for(Duration::from_secs(10), |view| {
-            view.requests >= requests && view.replies + 1 >= requests + replies
-        });
+        // Before a request, between it and its reply, between the reply and the removal, or behind it all.
+        let (requests, late) = (before + chance.below(3) as usize, chance.below(2) as usize);
+        let patience = Duration::from_millis(50 + chance.below(250));
+        world
+            .collector
+            .wait_for(patience, |view| view.requests >= requests && view.replies + late >= requests);
         child.kill().unwrap();
         return acknowledged(first, answers, output, &mut child);
     }

@@ -1,5 +1,11 @@
 //! The `whisperr` command as a script sees it: arguments, pipes, exit codes.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail"
+)]
 
 mod delivery;
 mod kill;

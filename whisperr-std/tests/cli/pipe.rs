@@ -38,7 +38,7 @@ fn every_line_is_answered_and_bad_ones_stop_nothing() {
         (3, json!(null)),
         (5, json!("event_type is not snake_case at byte 0")),
         (7, json!("properties is not an object")),
-        (8, json!("the line is not UTF-8 at byte 36")),
+        (8, json!("the line is not UTF-8 at byte 34")),
         (9, json!("context holds a key that is reserved for the client")),
         (10, json!("usr is no field of a track line")),
         (11, json!("external_user_id is empty")),

@@ -1,7 +1,8 @@
 //! Queue directories: shared, in use, unusable.
 
+use core::time::Duration;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use whisperr_collector::Fault;
 use whisperr_std::Whisperr;

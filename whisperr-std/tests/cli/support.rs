@@ -100,10 +100,9 @@ pub(crate) fn command(queue: &Path, url: &str, args: &str) -> Command {
 pub(crate) fn run(mut command: Command, input: &[u8]) -> Done {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    let writer = feed(child.stdin.take().unwrap(), input.to_vec());
-    let done = wait(child);
-    drop(writer.join().unwrap());
-    done
+    let input = feed(child.stdin.take().unwrap(), input.to_vec());
+    thread::spawn(move || drop(input.join()));
+    wait(child)
 }
 
 /// Waits for the end of a command.
@@ -121,7 +120,7 @@ pub(crate) fn wait(child: Child) -> Done {
     done
 }
 
-/// Writes to a command beside whoever reads from it. Gives standard input back, still open.
+/// Writes to a command beside whoever reads from it, and gives its standard input back, still open.
 pub(crate) fn feed(mut to: ChildStdin, input: Vec<u8>) -> thread::JoinHandle<ChildStdin> {
     thread::spawn(move || {
         if let Err(error) = to.write_all(&input) {

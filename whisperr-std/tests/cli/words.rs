@@ -1,11 +1,12 @@
 //! The commands that say one thing: what they say, and what they leave.
 
-use std::time::{Duration, Instant};
+use core::time::Duration;
+use std::time::Instant;
 
 use serde_json::json;
 use whisperr_collector::Fault;
 
-use crate::support::{World, bare, run};
+use crate::support::{World, bare, lines, run};
 
 #[test]
 fn track_says_what_it_is_told() {
@@ -98,12 +99,13 @@ fn a_time_out_of_0_leaves_delivery_to_a_later_command() {
         assert_eq!(done.code, Some(0), "{args}: {done:?}");
         assert!(done.stderr.contains("still owed"), "{args}: {done:?}");
     }
+    assert_eq!(world.pipe("--timeout 0", lines(0..100)).code, Some(0));
     let done = world.run("flush --timeout 0");
     assert_eq!(done.code, Some(3), "{done:?}");
     assert_eq!(world.collector.requests(), []);
 
     assert_eq!(world.run("track b").code, Some(0));
-    assert_eq!(world.collector.operations().len(), 3);
+    assert_eq!(world.collector.operations().len(), 103);
 }
 
 #[test]

@@ -29,13 +29,13 @@ pub(crate) enum Retries {
     None,
 }
 
-/// Opens a client that delivers.
-pub(crate) fn open(settings: &Settings, retries: Retries) -> Result<Whisperr, Failure> {
+/// Opens a client that delivers, unless there is no time for it.
+pub(crate) fn open(settings: &Settings, retries: Retries, timeout: Duration) -> Result<Whisperr, Failure> {
     let key = settings
         .key
         .as_deref()
         .ok_or_else(|| Failure::usage("the ingestion key is missing: give --key or set WHISPERR_API_KEY"))?;
-    unlocked(|| {
+    let whisperr = unlocked(|| {
         let mut builder = builder(settings, key);
         if retries == Retries::None {
             builder = builder.max_retries(0);
@@ -44,7 +44,11 @@ pub(crate) fn open(settings: &Settings, retries: Retries) -> Result<Whisperr, Fa
             builder = builder.base_url(url);
         }
         builder.build()
-    })
+    })?;
+    if timeout.is_zero() {
+        whisperr.pause();
+    }
+    Ok(whisperr)
 }
 
 /// Opens a client that never sends anything.

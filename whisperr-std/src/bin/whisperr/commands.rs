@@ -21,7 +21,7 @@ pub(crate) fn run(settings: &Settings, command: &Command) -> Result<Exit, Failur
         Command::Flush { timeout } => flush(settings, *timeout),
         Command::Status => status(settings),
         Command::Pipe { timeout } => {
-            let whisperr = open(settings, Retries::Default)?;
+            let whisperr = open(settings, Retries::Default, *timeout)?;
             let refused = pipe::run(&whisperr, io::stdin().lock(), io::stdout().lock(), *timeout);
             deliver(&whisperr, *timeout);
             Ok(finish(&whisperr, refused).0)
@@ -35,10 +35,7 @@ fn say_one(
     timeout: Duration,
     say: impl FnOnce(&Whisperr) -> Result<(), Error>,
 ) -> Result<Exit, Failure> {
-    let whisperr = open(settings, Retries::None)?;
-    if timeout.is_zero() {
-        whisperr.pause();
-    }
+    let whisperr = open(settings, Retries::None, timeout)?;
     say(&whisperr).map_err(Failure::refused)?;
     deliver(&whisperr, timeout);
     Ok(finish(&whisperr, false).0)
@@ -75,7 +72,7 @@ impl Identify {
 }
 
 fn flush(settings: &Settings, timeout: Duration) -> Result<Exit, Failure> {
-    let whisperr = open(settings, Retries::Default)?;
+    let whisperr = open(settings, Retries::Default, timeout)?;
     deliver(&whisperr, timeout);
     let (exit, status) = finish(&whisperr, false);
     Ok(if status.owed > 0 { Exit::Owed } else { exit })

@@ -13,9 +13,6 @@ const AUTH_WAIT: Duration = Duration::from_secs(1);
 
 /// Delivers for at most `timeout`; a key that is refused is tried a second time.
 pub(crate) fn deliver(whisperr: &Whisperr, timeout: Duration) {
-    if timeout.is_zero() {
-        return;
-    }
     let start = Instant::now();
     if whisperr.flush(timeout) != Flush::AuthRefused {
         return;
