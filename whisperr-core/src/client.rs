@@ -61,8 +61,8 @@ pub enum EnqueueError<E> {
     User(UserIdError),
     /// The properties, context or traits cannot be stored.
     Record(RecordError),
-    /// The queue is full and holds nothing that may be evicted: identifies never are, and what is in
-    /// flight cannot be.
+    /// The queue is full and nothing may be evicted: identifies never are, what is in flight cannot
+    /// be, and with [`Overflow::Refuse`](crate::Overflow::Refuse) nothing is.
     Full {
         /// Most operations.
         operations_max: u32,
@@ -344,7 +344,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     /// Starts delivery now; wake the runner.
     pub fn flush(&mut self) -> FlushTicket {
         self.delivery.handle_flush();
-        FlushTicket { goal: self.storage.next_seq(), stops: self.delivery.stops().0 }
+        FlushTicket { goal: self.queue.end(), stops: self.delivery.stops().0 }
     }
 
     /// How far a flush is.
@@ -393,10 +393,11 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         }
     }
 
-    /// Whether an event could be taken without evicting one.
+    /// Whether any operation, of any legal length, could be taken without evicting one.
     #[must_use]
-    pub const fn has_room(&self) -> bool {
-        self.queue.has_room()
+    pub fn has_room(&mut self) -> bool {
+        let len = record_buffer(&mut self.buffer).len();
+        self.queue.has_room(len)
     }
 
     /// When the oldest owed event happened, and nothing while that is not known. Reads the storage.

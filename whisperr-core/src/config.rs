@@ -6,6 +6,17 @@ use core::time::Duration;
 /// Most events the server takes in one request (contract, section 1).
 pub const BATCH_EVENTS_MAX: u16 = 500;
 
+/// What happens when the queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third way")]
+pub enum Overflow {
+    /// The oldest event is evicted and surfaced (contract, section 4).
+    #[default]
+    EvictOldest,
+    /// The new operation is refused: for producers that can wait, such as a pipe.
+    Refuse,
+}
+
 /// The settings of the queue and its delivery. Names and defaults are those of every Whisperr SDK
 /// (contract, section 4); a wrong value is refused when the client is built, never clamped.
 ///
@@ -30,6 +41,8 @@ pub struct Config {
     /// Most bytes of records in the queue; past it the oldest event is evicted. Default 64 MiB;
     /// 1 KiB to 1 TiB. Not in the contract: a queue that is bounded in operations only is not bounded.
     pub max_queue_bytes: u64,
+    /// What happens when the queue is full. Default [`Overflow::EvictOldest`].
+    pub overflow: Overflow,
     /// Most bytes of a request body of several events; one event larger than that is sent alone.
     /// Default 512 KiB; 1 KiB to 64 MiB. Not in the contract, which names no limit but answers 413.
     pub max_request_bytes: u32,
@@ -51,6 +64,7 @@ impl Config {
         max_batch_size: BATCH_EVENTS_MAX,
         max_queue_size: 1000,
         max_queue_bytes: 64 << 20,
+        overflow: Overflow::EvictOldest,
         max_request_bytes: 512 << 10,
         max_retries: 6,
         retry_base_delay: Duration::from_secs(1),

@@ -137,7 +137,7 @@ pub use batch::{Batch, BatchLimit};
 pub use channel::{Channel, ChannelKind, Consent};
 pub use client::{Accepted, Client, EnqueueError, FlushProgress, FlushTicket, Now, OpenError, Status};
 pub use clock::{Clock, Instant, UtcMillis};
-pub use config::{BATCH_EVENTS_MAX, Config, ConfigError};
+pub use config::{BATCH_EVENTS_MAX, Config, ConfigError, Overflow};
 pub use counters::Counters;
 pub use delivery::{Action, Delivery, Stop, Waiting};
 pub use encode::{Encoder, Properties, ValueError};

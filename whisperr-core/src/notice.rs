@@ -105,25 +105,49 @@ impl Notice {
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        match *self {
             Self::Auth { status } => {
                 write!(f, "the server refused the ingestion key with {status}; operations are kept")
             }
             Self::RetryExhausted { attempts, status: Some(status) } => {
-                write!(f, "{attempts} attempts failed, the last with {status}; operations are kept")
+                write!(
+                    f,
+                    "gave up after {}, the last with {status}; operations are kept",
+                    Count(attempts, "attempt")
+                )
             }
             Self::RetryExhausted { attempts, status: None } => {
-                write!(f, "{attempts} attempts failed, the last without a reply; operations are kept")
+                write!(
+                    f,
+                    "gave up after {}, the last without a reply; operations are kept",
+                    Count(attempts, "attempt")
+                )
             }
             Self::Dropped { count, status } => {
-                write!(f, "{count} operations dropped: the server refused them with {status}")
+                write!(f, "the server refused {} with {status}", Count(count, "operation"))
             }
-            Self::Rejected { count } => write!(f, "{count} events rejected by the server's shape check"),
-            Self::Evicted { count } => write!(f, "{count} events evicted: the queue bound was reached"),
-            Self::Expired { count } => write!(f, "{count} events expired: older than the server's 30 days"),
-            Self::Damaged { count } => write!(f, "{count} records damaged on the medium"),
+            Self::Rejected { count } => {
+                write!(f, "{} rejected by the server's shape check", Count(count, "event"))
+            }
+            Self::Evicted { count } => {
+                write!(f, "{} evicted: the queue bound was reached", Count(count, "event"))
+            }
+            Self::Expired { count } => {
+                write!(f, "{} expired: older than the server's 30 days", Count(count, "event"))
+            }
+            Self::Damaged { count } => write!(f, "{} damaged on the medium", Count(count, "record")),
             Self::Storage => f.write_str("the storage failed; operations are kept"),
         }
+    }
+}
+
+/// A number of things.
+struct Count(u32, &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, thing) = self;
+        write!(f, "{count} {thing}{}", if *count == 1 { "" } else { "s" })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is still owed: the bound, and who makes room.
 
-use crate::config::Config;
+use crate::config::{Config, Overflow};
 use crate::record::{Kind, peek_kind};
 use crate::storage::{Fault, Seq, SeqRange, Storage, Stored};
 
@@ -12,10 +12,13 @@ const PEEK: usize = 2;
 pub(crate) struct Queue {
     operations_max: u32,
     bytes_max: u64,
+    overflow: Overflow,
     owed: u32,
     bytes: u64,
     /// No operation below this is owed.
     head: Seq,
+    /// No operation from this on was accepted yet.
+    end: Seq,
     /// No event below this is owed: where the search for the oldest one starts.
     oldest_event: Seq,
     /// A call was dropped half way; the sums must be taken anew.
@@ -25,7 +28,7 @@ pub(crate) struct Queue {
 /// An operation cannot be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoRoom<E> {
-    /// Nothing may be evicted: what is stored are identifies, or operations in flight.
+    /// Nothing may be evicted: what is stored are identifies, operations in flight, or the settings say so.
     NothingToEvict,
     Storage(Fault<E>),
 }
@@ -47,9 +50,11 @@ impl Queue {
         let mut queue = Self {
             operations_max: config.max_queue_size,
             bytes_max: config.max_queue_bytes,
+            overflow: config.overflow,
             owed: 0,
             bytes: 0,
             head: Seq::FIRST,
+            end: Seq::FIRST,
             oldest_event: Seq::FIRST,
             stale: true,
         };
@@ -73,6 +78,7 @@ impl Queue {
         self.bytes = bytes;
         self.head = head.unwrap_or(from);
         self.oldest_event = self.head;
+        self.end = self.end.max(from);
         self.stale = false;
         Ok(())
     }
@@ -89,9 +95,15 @@ impl Queue {
         self.head
     }
 
-    /// Whether an event could be taken without evicting one.
-    pub(crate) const fn has_room(&self) -> bool {
-        self.owed < self.operations_max && self.bytes < self.bytes_max
+    /// No operation from this on was accepted yet.
+    pub(crate) const fn end(&self) -> Seq {
+        self.end
+    }
+
+    /// Whether an operation of this length could be taken without evicting one.
+    pub(crate) const fn has_room(&self, len: usize) -> bool {
+        self.owed == 0
+            || (self.owed < self.operations_max && self.bytes.saturating_add(len as u64) <= self.bytes_max)
     }
 
     /// Appends a record, evicting the oldest events outside `pinned` as far as the bounds need it.
@@ -115,7 +127,7 @@ impl Queue {
             self.stale = false;
             match appended {
                 Ok(()) => break,
-                Err(Fault::Full) => {
+                Err(Fault::Full) if self.overflow == Overflow::EvictOldest => {
                     self.evict(storage, pinned).await.map_err(|error| (evicted, error))?;
                     evicted = evicted.saturating_add(1);
                 }
@@ -124,6 +136,7 @@ impl Queue {
         }
         self.owed = self.owed.saturating_add(1);
         self.bytes = self.bytes.saturating_add(len);
+        self.end = seq.next();
         Ok(evicted)
     }
 
@@ -133,6 +146,9 @@ impl Queue {
         storage: &mut S,
         pinned: Option<SeqRange>,
     ) -> Result<(), NoRoom<S::Error>> {
+        if self.overflow == Overflow::Refuse {
+            return Err(NoRoom::NothingToEvict);
+        }
         let mut from = self.oldest_event;
         let mut passed_pinned = false;
         let mut peek = [0; PEEK];

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use whisperr_core::{
     BaseUrl, Client, Clock, Config, ConfigError, DEFAULT_BASE_URL, IngestionKey, MemoryStorage, Notice, Now,
-    RECORD_BYTES_MAX, Transport, ready,
+    Overflow, RECORD_BYTES_MAX, Transport, ready,
 };
 
 use crate::clock::SystemClock;
@@ -105,6 +105,8 @@ impl Builder {
         /// Most bytes of records in the queue, likewise. Default 64 MiB; 1 KiB to 1 TiB. Without
         /// persistence this much memory is reserved.
         max_queue_bytes: u64;
+        /// What happens when the queue is full. Default: the oldest event is evicted and surfaced.
+        overflow: Overflow;
         /// Most bytes of a request of several events. Default 512 KiB; 1 KiB to 64 MiB.
         max_request_bytes: u32;
         /// How many retries follow a failed attempt before `retry_exhausted` is surfaced; everything

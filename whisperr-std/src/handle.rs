@@ -53,6 +53,8 @@ pub enum Flush {
     RetryExhausted,
     /// Delivery is paused.
     Paused,
+    /// The client was shut down before; what is owed stays on disk for the next one.
+    Closed,
 }
 
 /// A look at a client.
@@ -168,7 +170,7 @@ impl Whisperr {
         let Some(inner) = &self.inner else { return Flush::Delivered };
         let ticket = inner.shared.client().flush();
         inner.shared.ring();
-        inner.shared.wait_for_flush(ticket, deadline).into()
+        inner.ended(inner.shared.wait_for_flush(ticket, deadline))
     }
 
     /// As [`flush`](Self::flush), without blocking, on any async runtime.
@@ -176,7 +178,7 @@ impl Whisperr {
         let Some(inner) = &self.inner else { return Flush::Delivered };
         let ticket = inner.shared.client().flush();
         inner.shared.ring();
-        inner.shared.wait_for_flush_async(ticket, deadline).await.into()
+        inner.ended(inner.shared.wait_for_flush_async(ticket, deadline).await)
     }
 
     /// Sends nothing until [`resume`](Self::resume): for a metered link, or before sleep. Calls go
@@ -234,26 +236,26 @@ impl Whisperr {
         }
     }
 
-    /// Whether an event could be taken without evicting one: for producers that would rather wait.
+    /// Whether any operation could be taken without evicting an event.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.inner.as_ref().is_none_or(|inner| inner.shared.client().has_room())
     }
 }
 
-impl From<FlushProgress> for Flush {
-    fn from(progress: FlushProgress) -> Self {
+impl Inner {
+    /// How a flush ended that is not waited for any longer.
+    fn ended(&self, progress: FlushProgress) -> Flush {
         match progress {
-            FlushProgress::Delivered => Self::Delivered,
-            FlushProgress::Stopped(Stop::Auth) => Self::AuthRefused,
-            FlushProgress::Stopped(_) => Self::RetryExhausted,
-            FlushProgress::Paused => Self::Paused,
-            FlushProgress::Pending => Self::TimedOut,
+            FlushProgress::Delivered => Flush::Delivered,
+            _ if self.shared.has_ended() => Flush::Closed,
+            FlushProgress::Stopped(Stop::Auth) => Flush::AuthRefused,
+            FlushProgress::Stopped(_) => Flush::RetryExhausted,
+            FlushProgress::Paused => Flush::Paused,
+            FlushProgress::Pending => Flush::TimedOut,
         }
     }
-}
 
-impl Inner {
     fn debug<T>(&self, call: &str, accepted: &Result<T, Error>) {
         if let Err(error) = accepted {
             log::warn!(target: "whisperr", "{call} refused: {error}");
@@ -267,7 +269,7 @@ impl Inner {
         let flush = {
             let ticket = self.shared.client().flush();
             self.shared.ring();
-            self.shared.wait_for_flush(ticket, deadline).into()
+            self.ended(self.shared.wait_for_flush(ticket, deadline))
         };
         self.shared.client().stop();
         self.shared.ring();

@@ -129,7 +129,7 @@ impl Shared {
         loop {
             let progress = client.flush_progress(ticket);
             let left = end.map(|end| end.saturating_duration_since(SystemInstant::now()));
-            if progress != FlushProgress::Pending || left == Some(Duration::ZERO) {
+            if progress != FlushProgress::Pending || left == Some(Duration::ZERO) || self.has_ended() {
                 return progress;
             }
             // Without an end, look again once in a while: a lost wake-up must not be a hang.
@@ -155,7 +155,7 @@ impl Shared {
             let progress = self.client().flush_progress(ticket);
             if progress != FlushProgress::Pending
                 || end.is_some_and(|end| SystemInstant::now() >= end)
-                || *lock(&self.ended)
+                || self.has_ended()
             {
                 return progress;
             }
@@ -176,6 +176,11 @@ impl Shared {
     fn notify_progress(&self) {
         self.progressed.notify_all();
         self.progressed_async.notify_waiters();
+    }
+
+    /// Whether the runner's thread has ended: nothing is delivered any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        *lock(&self.ended)
     }
 
     /// The runner's thread is about to end.

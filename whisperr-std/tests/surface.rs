@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use whisperr_collector::{Collector, Fault};
 use whisperr_std::{
-    Builder, Error, Flush, Fsync, Identify, Json, NoticeKind, Track, Waiting, Whisperr, props,
+    Builder, Error, Flush, Fsync, Identify, Json, NoticeKind, Overflow, Track, Waiting, Whisperr, props,
 };
 
 const SOON: Duration = Duration::from_secs(20);
@@ -163,14 +163,9 @@ fn the_application_is_told_with_type_message_and_status() {
             Fault::status(503),
             NoticeKind::RetryExhausted,
             Some(503),
-            "1 attempts failed, the last with 503; operations are kept",
+            "gave up after 1 attempt, the last with 503; operations are kept",
         ),
-        (
-            Fault::status(404),
-            NoticeKind::Dropped,
-            Some(404),
-            "1 operations dropped: the server refused them with 404",
-        ),
+        (Fault::status(404), NoticeKind::Dropped, Some(404), "the server refused 1 operation with 404"),
     ] {
         let collector = Collector::start().unwrap();
         collector.fault(fault.once());
@@ -263,10 +258,40 @@ fn calls_after_shutdown_are_refused_and_the_directory_is_free() {
 
     assert_eq!(whisperr.shutdown(SOON), Flush::Delivered);
 
+    assert_eq!(whisperr.flush(SOON), Flush::Delivered);
     let refused = whisperr.track("late", ()).unwrap_err();
     assert_eq!(refused.to_string(), "the queue failed: the client was shut down");
     assert!(matches!(refused, Error::Storage(_)));
     open().build().unwrap();
+}
+
+#[test]
+fn a_flush_after_the_shutdown_says_that_something_is_owed() {
+    let collector = Collector::start().unwrap();
+    collector.fault(Fault::status(503));
+    let whisperr = builder(&collector).max_retries(0).build().unwrap();
+    whisperr.track("e", ()).unwrap();
+    assert_eq!(whisperr.shutdown(SOON), Flush::RetryExhausted);
+
+    assert_eq!(whisperr.flush(SOON), Flush::Closed);
+    assert_eq!(whisperr.shutdown(SOON), Flush::Closed);
+    assert_eq!(whisperr.status().owed, 1);
+}
+
+#[test]
+fn a_full_queue_refuses_instead_of_evicting_when_told_to() {
+    let collector = Collector::start().unwrap();
+    let whisperr = builder(&collector).max_queue_size(2).overflow(Overflow::Refuse).build().unwrap();
+    whisperr.pause();
+    whisperr.track("first", ()).unwrap();
+    whisperr.track("second", ()).unwrap();
+    assert!(!whisperr.has_room());
+
+    assert_eq!(whisperr.track("third", ()), Err(Error::QueueFull { max_queue_size: 2 }));
+
+    whisperr.resume();
+    assert_eq!(whisperr.flush(SOON), Flush::Delivered);
+    assert_eq!((collector.events().len(), whisperr.status().counters.evicted), (2, 0));
 }
 
 #[test]

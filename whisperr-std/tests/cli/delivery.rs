@@ -17,7 +17,7 @@ fn of_100_events_one_bad_one_is_left_out() {
 
     assert_eq!(done.code, Some(1));
     assert_eq!(done.stdout.matches("\"ok\":true").count(), 100);
-    assert_eq!(done.stderr, "whisperr: dropped: 1 operations dropped: the server refused them with 400\n");
+    assert_eq!(done.stderr, "whisperr: dropped: the server refused 1 operation with 400\n");
     assert_eq!(world.numbers(), (0..57).chain(58..100).collect::<Vec<_>>());
 }
 

@@ -88,7 +88,7 @@ fn track_evicts_at_the_bound_and_says_so() {
     let done = world.run("track door_opened n:=3 --timeout 0 --max-queue 3");
 
     assert_eq!(done.code, Some(0), "{done:?}");
-    assert!(done.stderr.contains("whisperr: dropped: 1 events evicted"), "{done:?}");
+    assert!(done.stderr.contains("whisperr: dropped: 1 event evicted"), "{done:?}");
     assert_eq!(world.run("flush").code, Some(0));
     assert_eq!(world.numbers(), [1, 2, 3]);
 }

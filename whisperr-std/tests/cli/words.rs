@@ -174,11 +174,11 @@ fn what_the_server_refuses_ends_with_1() {
 
     let done = world.run("track bad");
     assert_eq!(done.code, Some(1));
-    assert_eq!(done.stderr, "whisperr: dropped: 1 operations dropped: the server refused them with 400\n");
+    assert_eq!(done.stderr, "whisperr: dropped: the server refused 1 operation with 400\n");
 
     let done = world.run("track odd");
     assert_eq!(done.code, Some(1));
-    assert_eq!(done.stderr, "whisperr: dropped: 1 events rejected by the server's shape check\n");
+    assert_eq!(done.stderr, "whisperr: dropped: 1 event rejected by the server's shape check\n");
 
     assert_eq!(world.run("track good").code, Some(0));
 }

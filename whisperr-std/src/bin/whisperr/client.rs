@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::thread;
 use std::time::Instant;
 
-use whisperr_std::{Body, BuildError, Builder, OpenError, Reply, Request, Transport, Whisperr};
+use whisperr_std::{Body, BuildError, Builder, OpenError, Overflow, Reply, Request, Transport, Whisperr};
 
 use crate::args::Settings;
 use crate::exit::{self, Failure};
@@ -20,26 +20,27 @@ const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// How often it looks.
 const LOCK_POLL: Duration = Duration::from_millis(20);
 
-/// How often a failed attempt is tried again.
+/// What a command does when things take time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Retries {
-    /// As every client does.
-    Default,
-    /// Not at all: a script waits.
-    None,
+pub(crate) enum Manner {
+    /// Retries as every client does, and waits for room in a full queue.
+    Patient,
+    /// Tries once, since a script waits, and has the oldest event make room.
+    Brief,
 }
 
 /// Opens a client that delivers, unless there is no time for it.
-pub(crate) fn open(settings: &Settings, retries: Retries, timeout: Duration) -> Result<Whisperr, Failure> {
+pub(crate) fn open(settings: &Settings, manner: Manner, timeout: Duration) -> Result<Whisperr, Failure> {
     let key = settings
         .key
         .as_deref()
         .ok_or_else(|| Failure::usage("the ingestion key is missing: give --key or set WHISPERR_API_KEY"))?;
     let whisperr = unlocked(|| {
         let mut builder = builder(settings, key);
-        if retries == Retries::None {
-            builder = builder.max_retries(0);
-        }
+        builder = match manner {
+            Manner::Patient => builder.overflow(Overflow::Refuse),
+            Manner::Brief => builder.max_retries(0),
+        };
         if let Some(url) = &settings.base_url {
             builder = builder.base_url(url);
         }

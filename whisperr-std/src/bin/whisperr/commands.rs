@@ -7,7 +7,7 @@ use serde_json::json;
 use whisperr_std::{Channel, Error, Json, Status, Whisperr};
 
 use crate::args::Settings;
-use crate::client::{Retries, open, open_offline};
+use crate::client::{Manner, open, open_offline};
 use crate::command::{Command, Identify, Track};
 use crate::deliver::{deliver, finish};
 use crate::exit::{Exit, Failure};
@@ -21,7 +21,7 @@ pub(crate) fn run(settings: &Settings, command: &Command) -> Result<Exit, Failur
         Command::Flush { timeout } => flush(settings, *timeout),
         Command::Status => status(settings),
         Command::Pipe { timeout } => {
-            let whisperr = open(settings, Retries::Default, *timeout)?;
+            let whisperr = open(settings, Manner::Patient, *timeout)?;
             let refused = pipe::run(&whisperr, io::stdin().lock(), io::stdout().lock(), *timeout);
             deliver(&whisperr, *timeout);
             Ok(finish(&whisperr, refused).0)
@@ -35,7 +35,7 @@ fn say_one(
     timeout: Duration,
     say: impl FnOnce(&Whisperr) -> Result<(), Error>,
 ) -> Result<Exit, Failure> {
-    let whisperr = open(settings, Retries::None, timeout)?;
+    let whisperr = open(settings, Manner::Brief, timeout)?;
     say(&whisperr).map_err(Failure::refused)?;
     deliver(&whisperr, timeout);
     Ok(finish(&whisperr, false).0)
@@ -72,7 +72,7 @@ impl Identify {
 }
 
 fn flush(settings: &Settings, timeout: Duration) -> Result<Exit, Failure> {
-    let whisperr = open(settings, Retries::Default, timeout)?;
+    let whisperr = open(settings, Manner::Patient, timeout)?;
     deliver(&whisperr, timeout);
     let (exit, status) = finish(&whisperr, false);
     Ok(if status.owed > 0 { Exit::Owed } else { exit })

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use serde::Serialize;
-use whisperr_std::{Flush, Waiting, Whisperr};
+use whisperr_std::{Error, Flush, Waiting, Whisperr};
 
 use crate::exit::say;
 use crate::input::Input;
@@ -64,9 +64,17 @@ pub(crate) fn run(
 
 fn accept(line: &[u8], room: &mut Room<'_>) -> Result<Option<String>, String> {
     let input = Input::parse(line)?;
-    room.wait()?;
-    let accepted = input.say(room.whisperr).map_err(|error| error.to_string())?;
-    Ok(accepted.map(|message_id| message_id.to_string()))
+    loop {
+        match input.say(room.whisperr) {
+            Ok(accepted) => {
+                room.stalled = None;
+                return Ok(accepted.map(|message_id| message_id.to_string()));
+            }
+            // The client refuses rather than evict: there is room again as soon as something is delivered.
+            Err(Error::QueueFull { .. } | Error::StorageFull) => room.wait()?,
+            Err(error) => return Err(error.to_string()),
+        }
+    }
 }
 
 /// Writes one line, at once.
@@ -92,43 +100,35 @@ struct Room<'a> {
     whisperr: &'a Whisperr,
     /// How long a stall may last before lines are refused.
     patience: Duration,
-    /// Since when there has been no room.
-    stalled: Option<Instant>,
+    stalled: Option<Stall>,
+}
+
+/// A time without room in the queue.
+struct Stall {
+    since: Instant,
+    /// Whether the refused key was tried again in it.
+    asked_again: bool,
 }
 
 impl Room<'_> {
+    /// Waits a little. Patience is for the whole stall: the lines behind the first one that was
+    /// refused are refused at once, until there is room again.
     fn wait(&mut self) -> Result<(), String> {
-        if self.has_room() {
-            return Ok(());
-        }
-        let since = *self.stalled.get_or_insert_with(|| {
+        let stall = self.stalled.get_or_insert_with(|| {
             start_delivery(self.whisperr);
-            Instant::now()
+            Stall { since: Instant::now(), asked_again: false }
         });
-        let mut asked_again = false;
-        // Patience is for the whole stall: the lines behind the first one that was refused are
-        // refused at once, until there is room again.
-        while since.elapsed() < self.patience {
-            thread::sleep(ROOM_POLL);
-            if self.has_room() {
-                return Ok(());
-            }
-            if !asked_again && since.elapsed() >= AUTH_WAIT {
-                asked_again = true;
-                if self.whisperr.status().waiting == Waiting::AuthRefused {
-                    start_delivery(self.whisperr);
-                }
+        if stall.since.elapsed() >= self.patience {
+            return Err("the queue is full".into());
+        }
+        if !stall.asked_again && stall.since.elapsed() >= AUTH_WAIT {
+            stall.asked_again = true;
+            if self.whisperr.status().waiting == Waiting::AuthRefused {
+                start_delivery(self.whisperr);
             }
         }
-        Err("the queue is full".into())
-    }
-
-    fn has_room(&mut self) -> bool {
-        let has_room = self.whisperr.has_room();
-        if has_room {
-            self.stalled = None;
-        }
-        has_room
+        thread::sleep(ROOM_POLL);
+        Ok(())
     }
 }
 
