@@ -58,9 +58,18 @@ pub enum Action {
 
 /// How the operations of a batch leave the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exit {
-    Acknowledged { rejected: u32 },
-    Dropped { status: u16 },
+#[non_exhaustive]
+pub enum Exit {
+    /// By a 2xx.
+    Acknowledged {
+        /// How many of them the server's shape check refused.
+        rejected: u32,
+    },
+    /// Refused for good.
+    Dropped {
+        /// The status that refused them.
+        status: u16,
+    },
 }
 
 /// Why delivery stands still, for a person who asks.
@@ -434,7 +443,7 @@ impl Delivery {
 
     /// The operations of a settled batch left the storage, or could not: then that is tried again.
     /// Returns how they left, once.
-    pub(crate) fn handle_removed(&mut self, now: Instant, removed: bool) -> Option<Exit> {
+    pub fn handle_removed(&mut self, now: Instant, removed: bool) -> Option<Exit> {
         let State::Settling { batch, exit, .. } = self.state else { return None };
         if !removed {
             self.storage_failed();

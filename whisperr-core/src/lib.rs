@@ -139,7 +139,7 @@ pub use client::{Accepted, Client, EnqueueError, FlushProgress, FlushTicket, Now
 pub use clock::{Clock, Instant, UtcMillis};
 pub use config::{BATCH_EVENTS_MAX, Config, ConfigError, Overflow};
 pub use counters::Counters;
-pub use delivery::{Action, Delivery, Stop, Waiting};
+pub use delivery::{Action, Delivery, Exit, Stop, Waiting};
 pub use encode::{Encoder, Properties, ValueError};
 pub use event_type::{EventType, EventTypeError};
 pub use json::{Json, JsonError};

@@ -154,7 +154,8 @@ impl Builder {
         self
     }
 
-    /// Makes a client that does nothing: no thread, no file, every call succeeds. Default false.
+    /// Makes a client that does nothing: no thread, no file, no key needed, every call succeeds and
+    /// [`Whisperr::track`] returns the nil message id. Default false.
     pub const fn disabled(mut self, disabled: bool) -> Self {
         self.disabled = disabled;
         self
@@ -215,13 +216,13 @@ impl Builder {
     /// # Errors
     /// [`BuildError`] for a setting that is wrong, or a queue directory that cannot be used.
     pub fn build(mut self) -> Result<Whisperr, BuildError> {
+        if self.disabled {
+            return Ok(Whisperr::disabled());
+        }
         let key = self.api_key.clone();
         let key = IngestionKey::parse(&key).map_err(BuildError::Key)?;
         let url = if self.base_url.is_empty() { DEFAULT_BASE_URL.to_owned() } else { self.base_url.clone() };
         let url = BaseUrl::parse(&url).map_err(BuildError::BaseUrl)?;
-        if self.disabled {
-            return Ok(Whisperr::disabled());
-        }
         let client = http_client(core::mem::take(&mut self.http), url.is_secure())?;
         self.build_with_transport(HttpTransport::new(client, url, key))
     }
@@ -235,11 +236,11 @@ impl Builder {
     where
         T: Transport + Send + 'static,
     {
-        self.config.validate().map_err(BuildError::Config)?;
-        self.check_operation_bytes()?;
         if self.disabled {
             return Ok(Whisperr::disabled());
         }
+        self.config.validate().map_err(BuildError::Config)?;
+        self.check_operation_bytes()?;
         let seed = match self.seed {
             Some(seed) => seed,
             None => random_seed()?,

@@ -236,7 +236,7 @@ fn pause_and_status_say_why_nothing_is_sent() {
 fn a_disabled_client_does_nothing_and_succeeds() {
     let directory = tempfile::tempdir().unwrap();
     let queue = directory.path().join("queue");
-    let whisperr = Whisperr::builder("wrk_test").queue_dir(&queue).disabled(true).build().unwrap();
+    let whisperr = Whisperr::builder("").queue_dir(&queue).disabled(true).build().unwrap();
 
     whisperr.identify(Identify::new("")).unwrap();
     whisperr.track("Not Checked", ()).unwrap();
