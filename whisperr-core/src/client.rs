@@ -1,16 +1,17 @@
 //! What stands behind the lock: the queue, who the user is, and the delivery machine.
 
+mod sending;
+
+pub(crate) use sending::PlanStart;
+
 use core::fmt;
 
-use crate::batch::{Batch, Plan};
 use crate::clock::{Clock, Instant, UtcMillis};
 use crate::config::{Config, ConfigError};
 use crate::counters::{Counters, add};
-use crate::dating::Dating;
-use crate::delivery::{Action, Delivery, Exit, Stop, Waiting};
+use crate::delivery::{Delivery, Stop, Waiting};
 use crate::encode::Properties;
 use crate::event_type::{EventType, EventTypeError};
-use crate::fetch::Fetched;
 use crate::identity::{Boot, Identity};
 use crate::message_id::MessageId;
 use crate::notice::Notice;
@@ -18,19 +19,12 @@ use crate::operation::{Identify, Track};
 use crate::queue::{NoRoom, Queue};
 use crate::record::{self, Kind, Moment, Record, RecordError, Subject};
 use crate::rng::Rng;
-use crate::storage::{Fault, RECORD_BYTES_MAX, Seq, SeqRange, Storage, Stored};
-use crate::transport::Reply;
+use crate::storage::{Fault, RECORD_BYTES_MAX, Seq, SeqRange, Storage};
 use crate::user::{UserId, UserIdError};
 
 /// A wall clock before 2020 or after 2099 is one that is not set.
 const UTC_MIN: i64 = 1_577_836_800_000;
 const UTC_MAX: i64 = 4_102_444_800_000;
-
-/// How long the server takes an event (contract, section 2).
-const WINDOW: core::time::Duration = core::time::Duration::from_secs(30 * 86_400);
-
-/// Clocks that are this many milliseconds apart agree.
-const CLOCKS_APART_MAX: u64 = 86_400_000;
 
 /// Both faces of a clock at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,14 +139,6 @@ pub struct Status {
     pub waiting: Waiting,
     /// What happened so far in this run.
     pub counters: Counters,
-}
-
-/// Where and how the forming of a batch starts.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PlanStart {
-    pub(crate) from: Seq,
-    /// Events dated before this are not sent any more.
-    pub(crate) expired_before: Option<UtcMillis>,
 }
 
 /// Everything that the handle and the runner share, to be put behind a lock.
@@ -425,147 +411,6 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     /// Tells the application something that the platform noticed; returns whether the runner must be woken.
     pub fn add_notice(&mut self, notice: Notice) -> bool {
         self.delivery.add_notice(notice)
-    }
-
-    /// What the runner does next.
-    pub(crate) async fn poll(&mut self, now: Now) -> Action {
-        self.learn_time(now);
-        let damaged = self.storage.take_damaged();
-        if damaged > 0 {
-            self.queue.mark_stale();
-            self.note_damaged(damaged);
-        }
-        if self.queue.refresh(&mut self.storage).await.is_err() {
-            self.delivery.handle_storage_fault(now.instant);
-        }
-        self.delivery.poll(now.instant, self.queue.owed())
-    }
-
-    fn note_damaged(&mut self, count: u32) {
-        if count > 0 {
-            add(&mut self.counters.damaged, count);
-            self.delivery.add_notice(Notice::Damaged { count });
-        }
-    }
-
-    /// Starts forming a batch at the oldest operation.
-    pub(crate) fn start_plan(&mut self, now: Now) -> PlanStart {
-        self.pinned = None;
-        PlanStart { from: self.queue.head(), expired_before: self.expired_before(now) }
-    }
-
-    /// Copies the next operations out and pins them: none is evicted before the batch stands.
-    pub(crate) async fn fetch_for_plan(
-        &mut self,
-        from: Seq,
-        buffer: &mut [u8],
-    ) -> Result<Fetched, Fault<S::Error>> {
-        let fetched = Fetched::read(&mut self.storage, from, Seq::LAST, buffer).await?;
-        if let Some(last) = fetched.last() {
-            let first = self.pinned.map_or(from, |pinned| pinned.first);
-            self.pinned = Some(SeqRange { first, last });
-        }
-        Ok(fetched)
-    }
-
-    /// Copies operations of a batch out.
-    pub(crate) async fn fetch(
-        &mut self,
-        from: Seq,
-        last: Seq,
-        buffer: &mut [u8],
-    ) -> Result<Fetched, Fault<S::Error>> {
-        Fetched::read(&mut self.storage, from, last, buffer).await
-    }
-
-    /// Takes an operation that cannot be decoded out of the queue.
-    pub(crate) async fn set_aside(&mut self, stored: Stored) -> Result<(), Fault<S::Error>> {
-        self.queue.set_aside(&mut self.storage, stored).await?;
-        self.note_damaged(1);
-        Ok(())
-    }
-
-    /// Takes an event that the server would not take any more out of the queue.
-    pub(crate) async fn expire(&mut self, seq: Seq) -> Result<(), Fault<S::Error>> {
-        self.queue.forget(&mut self.storage, SeqRange::one(seq)).await?;
-        add(&mut self.counters.expired, 1);
-        self.delivery.add_notice(Notice::Expired { count: 1 });
-        Ok(())
-    }
-
-    /// The date of an event. What dates it is written down first, so that it stays.
-    pub(crate) async fn learn_date(&mut self, moment: Moment) -> Result<(), Fault<S::Error>> {
-        if let (None, Moment::Boot { boot, .. }, Some(started)) =
-            (self.boot.dating.date(moment), moment, self.started)
-        {
-            // An earlier boot never learnt the time; the start of this one is the best bound there is.
-            let mut learnt = self.boot;
-            learnt.dating.learn(boot, started, boot != self.boot.number);
-            learnt.store(&mut self.storage).await?;
-            self.boot = learnt;
-        }
-        Ok(())
-    }
-
-    /// Events before this are too old for the server. Only two clocks that agree expire one, the
-    /// server's and the device's: either alone may be wrong by years, and a proxy's `Date` is not
-    /// the server's.
-    fn expired_before(&self, now: Now) -> Option<UtcMillis> {
-        let (server, device) = self.delivery.server_time(now.instant).zip(now.utc)?;
-        let apart = server.get().abs_diff(device.get());
-        (apart <= CLOCKS_APART_MAX).then(|| server.min(device).before(WINDOW))
-    }
-
-    pub(crate) fn handle_sending(&mut self, now: Now, plan: &Plan) -> Option<Batch> {
-        self.pinned = plan.batch().map(|batch| batch.range());
-        match plan.batch() {
-            Some(batch) => {
-                self.delivery.handle_sending(now.instant, batch);
-                Some(batch)
-            }
-            None => {
-                self.delivery.handle_unsendable(now.instant);
-                None
-            }
-        }
-    }
-
-    /// Whether the attempt under way is over: its time is up, or the client stops.
-    pub(crate) fn must_abandon(&self, now: Now) -> bool {
-        self.delivery.is_stopped() || self.delivery.sending_until().is_none_or(|until| now.instant >= until)
-    }
-
-    pub(crate) const fn sending_until(&self) -> Option<Instant> {
-        self.delivery.sending_until()
-    }
-
-    pub(crate) fn handle_reply(&mut self, now: Now, reply: Option<Reply>) {
-        self.delivery.handle_reply(now.instant, now.utc, reply);
-        self.pinned = self.delivery.in_flight().map(|batch| batch.range());
-    }
-
-    pub(crate) fn handle_storage_fault(&mut self, now: Now) {
-        self.pinned = None;
-        self.delivery.handle_storage_fault(now.instant);
-    }
-
-    /// Removes the operations of a settled batch.
-    pub(crate) async fn remove(&mut self, now: Now, batch: Batch) {
-        let removed = self.queue.forget(&mut self.storage, batch.range()).await;
-        let operations = removed.as_ref().map_or(0, |removed| removed.operations);
-        let Some(exit) = self.delivery.handle_removed(now.instant, removed.is_ok()) else { return };
-        self.pinned = None;
-        match exit {
-            Exit::Acknowledged { rejected } => {
-                add(&mut self.counters.acknowledged, operations);
-                add(&mut self.counters.rejected, rejected);
-            }
-            Exit::Dropped { .. } => add(&mut self.counters.dropped, operations),
-        }
-    }
-
-    pub(crate) const fn dating(&self) -> Dating {
-        self.boot.dating
     }
 
     fn learn_time(&mut self, now: Now) {

@@ -1,11 +1,15 @@
 //! The floor: serialise and post, promise nothing.
 
 use core::error::Error;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
 
 use serde::Serialize;
 
 use crate::event::{BURST, EVENT_TYPE, Properties, USER};
-use crate::measure::{Stopwatch, peak_memory_mb};
+use crate::measure::{Stopwatch, peak_memory_mb, print_percentiles};
 
 #[derive(Serialize)]
 struct Context {
@@ -25,6 +29,20 @@ struct Event {
 #[derive(Serialize)]
 struct Batch {
     events: Vec<Event>,
+}
+
+/// The floor of a call that ends on file: one bare write of as many bytes as an event takes there.
+pub(crate) fn write(directory: &Path) -> Result<(), Box<dyn Error>> {
+    const BYTES: [u8; 125] = [7; 125];
+    let mut file = File::create(directory.join("floor"))?;
+    let mut nanos = Vec::with_capacity(BURST as usize);
+    for _ in 0..BURST {
+        let start = Instant::now();
+        file.write_all(&BYTES)?;
+        nanos.push(u32::try_from(start.elapsed().as_nanos())?);
+    }
+    print_percentiles(nanos);
+    Ok(())
 }
 
 pub(crate) fn run(url: &str) -> Result<(), Box<dyn Error>> {

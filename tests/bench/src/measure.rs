@@ -38,8 +38,16 @@ pub(crate) fn peak_memory_mb() -> f64 {
     kib.unwrap_or(0.0) * 1024.0 / 1e6
 }
 
+/// Prints how long calls took.
+pub(crate) fn print_percentiles(mut nanos: Vec<u32>) {
+    nanos.sort_unstable();
+    for (name, share) in [("p50", 0.5), ("p99", 0.99), ("p999", 0.999)] {
+        println!("{name}_ns={}", percentile(&nanos, share));
+    }
+}
+
 /// The value below which this share of the samples lies, in nanoseconds.
-pub(crate) fn percentile(sorted: &[u32], share: f64) -> f64 {
+fn percentile(sorted: &[u32], share: f64) -> f64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length")]
     let at = (sorted.len() as f64 * share) as usize;
     f64::from(sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or(0))

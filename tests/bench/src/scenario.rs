@@ -10,7 +10,7 @@ use whisperr_std::{Builder, Flush, Track, Whisperr};
 
 use crate::event::{BURST, EVENT_TYPE, Properties, USER};
 use crate::floor;
-use crate::measure::{Stopwatch, peak_memory_mb, percentile};
+use crate::measure::{Stopwatch, peak_memory_mb, print_percentiles};
 
 pub(crate) fn run(name: &str, url: &str) -> Result<(), Box<dyn Error>> {
     let directory =
@@ -18,6 +18,7 @@ pub(crate) fn run(name: &str, url: &str) -> Result<(), Box<dyn Error>> {
     let client = |file| builder(url, directory.path(), file);
     match name {
         "floor" => floor::run(url),
+        "write" => floor::write(directory.path()),
         "track-memory" => track(client(false)),
         "track-file" => {
             track(client(true))?;
@@ -53,10 +54,7 @@ fn track(builder: Builder) -> Result<(), Box<dyn Error>> {
         say(&whisperr, n)?;
         nanos.push(u32::try_from(start.elapsed().as_nanos())?);
     }
-    nanos.sort_unstable();
-    for (name, share) in [("p50", 0.5), ("p99", 0.99), ("p999", 0.999)] {
-        println!("{name}_ns={}", percentile(&nanos, share));
-    }
+    print_percentiles(nanos);
     let _owed = whisperr.shutdown(Duration::ZERO);
     Ok(())
 }
