@@ -1,15 +1,15 @@
 //! Requests over reqwest.
 
-use core::convert::Infallible;
 use core::fmt;
 use core::time::Duration;
 
-use embedded_io_async::{ErrorType, Write};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response};
 use whisperr_core::{
     BaseUrl, Body, IngestionKey, REPLY_BYTES_MAX, Reply, Request, SDK, SDK_HEADER, Transport,
 };
+
+use crate::body::body_bytes;
 
 /// How long the body of a reply may take once its status is there. The status is what counts: a
 /// server that drips a body for ever must not turn an acknowledgement into a retry.
@@ -72,30 +72,11 @@ impl core::error::Error for HttpError {
     }
 }
 
-/// A body in memory: one batch, bounded by `max_request_bytes` or by one operation.
-pub(crate) struct Collected(pub(crate) Vec<u8>);
-
-impl ErrorType for Collected {
-    type Error = Infallible;
-}
-
-impl Write for Collected {
-    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    async fn flush(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
-
 impl Transport for HttpTransport {
     type Error = HttpError;
 
     async fn send<B: Body>(&mut self, request: Request, body: &mut B) -> Result<Reply, HttpError> {
-        let mut collected = Collected(Vec::with_capacity(body.bytes()));
-        body.write_to(&mut collected).await.map_err(|_| HttpError::Body)?;
+        let bytes = body_bytes(body).await.ok_or(HttpError::Body)?;
         let url = format!("{}{}", self.base_url, request.path);
         let sent = self
             .client
@@ -103,7 +84,7 @@ impl Transport for HttpTransport {
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header(AUTHORIZATION, self.authorization.clone())
             .header(HeaderName::from_bytes(SDK_HEADER.as_bytes()).unwrap_or(CONTENT_TYPE), SDK)
-            .body(collected.0)
+            .body(bytes)
             .send()
             .await;
         let response = sent.map_err(|error| {

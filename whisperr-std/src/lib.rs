@@ -39,6 +39,7 @@
 //! provider: install one for the process, or give your `reqwest` its TLS feature.
 #![forbid(unsafe_code)]
 
+mod body;
 mod builder;
 mod clock;
 mod error;
@@ -53,6 +54,7 @@ mod runner;
 mod shared;
 mod storage;
 
+pub use body::body_bytes;
 pub use builder::Builder;
 pub use clock::SystemClock;
 pub use error::{BuildError, Error};

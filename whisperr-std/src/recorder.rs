@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 use whisperr_core::{Body, Reply, Request, Transport};
 
+use crate::body::body_bytes;
 use crate::error::BuildError;
 use crate::handle::Whisperr;
-use crate::http::Collected;
 
 /// Takes every request instead of a server, so that an application can assert what it said.
 ///
@@ -109,11 +109,10 @@ impl Transport for Recorder {
     type Error = Infallible;
 
     async fn send<B: Body>(&mut self, request: Request, body: &mut B) -> Result<Reply, Infallible> {
-        let mut collected = Collected(Vec::with_capacity(body.bytes()));
-        let written = body.write_to(&mut collected).await.is_ok();
+        let Some(bytes) = body_bytes(body).await else { return Ok(Reply::new(500)) };
         let mut inner = self.lock();
-        let status = inner.status.filter(|_| written).unwrap_or(if written { 202 } else { 500 });
-        let body = serde_json::from_slice(&collected.0).unwrap_or(Value::Null);
+        let status = inner.status.unwrap_or(202);
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         inner.requests.push(Recorded { path: request.path, body, status });
         Ok(Reply::new(status))
     }
