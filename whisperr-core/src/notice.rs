@@ -46,6 +46,9 @@ pub enum Notice {
         /// How many.
         count: u32,
     },
+    /// The storage holds operations of a later version of this library. They are left untouched, and
+    /// delivered when that version runs again.
+    NewerFormat,
     /// The storage failed while the runner worked with it. Everything it holds is kept and the step
     /// is tried again.
     Storage,
@@ -88,7 +91,7 @@ impl Notice {
             Self::Dropped { .. } | Self::Rejected { .. } | Self::Evicted { .. } | Self::Expired { .. } => {
                 NoticeKind::Dropped
             }
-            Self::Damaged { .. } | Self::Storage => NoticeKind::Persistence,
+            Self::Damaged { .. } | Self::NewerFormat | Self::Storage => NoticeKind::Persistence,
         }
     }
 
@@ -136,6 +139,7 @@ impl fmt::Display for Notice {
                 write!(f, "{} expired: older than the server's 30 days", Count(count, "event"))
             }
             Self::Damaged { count } => write!(f, "{} damaged on the medium", Count(count, "record")),
+            Self::NewerFormat => f.write_str("operations of a later version are left untouched"),
             Self::Storage => f.write_str("the storage failed; operations are kept"),
         }
     }
@@ -162,6 +166,7 @@ pub(crate) struct Pending {
     evicted: u32,
     expired: u32,
     damaged: u32,
+    newer_format: bool,
     storage: bool,
 }
 
@@ -186,6 +191,7 @@ impl Pending {
             Notice::Evicted { count } => add(&mut self.evicted, count),
             Notice::Expired { count } => add(&mut self.expired, count),
             Notice::Damaged { count } => add(&mut self.damaged, count),
+            Notice::NewerFormat => !core::mem::replace(&mut self.newer_format, true),
             Notice::Storage => !core::mem::replace(&mut self.storage, true),
         }
     }
@@ -208,6 +214,8 @@ impl Pending {
             Some(Notice::RetryExhausted { attempts, status })
         } else if let Some(status) = self.auth.take() {
             Some(Notice::Auth { status })
+        } else if core::mem::take(&mut self.newer_format) {
+            Some(Notice::NewerFormat)
         } else if core::mem::take(&mut self.storage) {
             Some(Notice::Storage)
         } else {

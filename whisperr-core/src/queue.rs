@@ -4,6 +4,9 @@ use crate::config::{Config, Overflow};
 use crate::record::{Kind, peek_kind};
 use crate::storage::{Fault, Seq, SeqRange, Storage, Stored};
 
+/// Bytes beyond the record that a storage may need for it: heads, and what it cannot use.
+const ROOM_SLACK: u64 = 256;
+
 /// Bytes of a record that tell its kind.
 const PEEK: usize = 2;
 
@@ -121,13 +124,19 @@ impl Queue {
             self.evict(storage, pinned).await.map_err(|error| (evicted, error))?;
             evicted = evicted.saturating_add(1);
         }
+        let owed_bytes = self.bytes;
         loop {
             self.stale = true;
             let appended = storage.append(seq, record).await;
             self.stale = false;
+            let made_room = owed_bytes.saturating_sub(self.bytes);
             match appended {
                 Ok(()) => break,
-                Err(Fault::Full) if self.overflow == Overflow::EvictOldest => {
+                // When twice the room was not enough, more evictions will not be either.
+                Err(Fault::Full)
+                    if self.overflow == Overflow::EvictOldest
+                        && made_room <= len.saturating_mul(2).saturating_add(ROOM_SLACK) =>
+                {
                     self.evict(storage, pinned).await.map_err(|error| (evicted, error))?;
                     evicted = evicted.saturating_add(1);
                 }

@@ -249,7 +249,10 @@ impl Builder {
         let (storage, sync) = self.open_storage()?;
         let buffer = vec![0; self.max_operation_bytes];
         let opened = ready(Client::open(storage, buffer, &self.config, seed, Now::read(&clock)));
-        let client = opened.ok_or(BuildError::Storage(Error::StorageFull))??;
+        let mut client = opened.ok_or(BuildError::Storage(Error::StorageFull))??;
+        if matches!(client.storage(), QueueStorage::File(file) if file.open_report().newer_segments > 0) {
+            client.add_notice(Notice::NewerFormat);
+        }
         let shared = Arc::new(Shared::new(client, clock, sync));
         runner::start(&shared, transport, self.on_error.take(), self.debug).map_err(BuildError::System)?;
         Ok(Whisperr::new(shared, self.shutdown_timeout, self.debug))
@@ -278,15 +281,6 @@ impl Builder {
         let log_bytes = self.config.max_queue_bytes.saturating_mul(2).clamp(LOG_BYTES_MIN, 1 << 40);
         let options = FileOptions::new().fsync(self.fsync).max_bytes(log_bytes);
         let file = FileStorage::open(&path, options).map_err(BuildError::QueueDir)?;
-        let report = file.open_report();
-        if report.newer_segments > 0 {
-            log::warn!(
-                target: "whisperr",
-                "{} segments of the newer format {} are left untouched",
-                report.newer_segments,
-                report.newer_version,
-            );
-        }
         let sync = file.syncer();
         Ok((QueueStorage::File(file), Some((sync, self.fsync))))
     }

@@ -7,7 +7,7 @@ use whisperr_core::{
     RecordError, UserIdError,
 };
 
-use crate::file::OpenError;
+use crate::file::{FileError, OpenError};
 use crate::storage::StorageError;
 
 /// Why an operation was not accepted.
@@ -28,7 +28,7 @@ pub enum Error {
         /// Most operations.
         max_queue_size: u32,
     },
-    /// The medium is full, and evicting events did not make room.
+    /// The disk is full. What was accepted is kept.
     StorageFull,
     /// The storage failed.
     Storage(StorageError),
@@ -75,7 +75,7 @@ impl From<EnqueueError<StorageError>> for Error {
 impl From<Fault<StorageError>> for Error {
     fn from(fault: Fault<StorageError>) -> Self {
         match fault {
-            Fault::Full => Self::StorageFull,
+            Fault::Full | Fault::Medium(StorageError::File(FileError::DiskFull)) => Self::StorageFull,
             Fault::Medium(error) => Self::Storage(error),
         }
     }

@@ -42,7 +42,29 @@ pub(crate) fn http_client(settings: HttpSettings, secure: bool) -> Result<Client
     if let Some(proxy) = &settings.proxy {
         builder = builder.proxy(Proxy::all(proxy).map_err(failed)?);
     }
+    if !secure && settings.proxy.is_none() && settings.root_certificate.is_none() {
+        return without_tls(builder).build().map_err(failed);
+    }
     tls(builder, settings.root_certificate.as_deref())?.build().map_err(failed)
+}
+
+/// For an `http` URL no certificate is looked at: a machine may have none.
+#[cfg(feature = "rustls")]
+fn without_tls(builder: ClientBuilder) -> ClientBuilder {
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    match config {
+        Ok(config) => {
+            let nothing_trusted = config.with_root_certificates(rustls::RootCertStore::empty());
+            builder.tls_backend_preconfigured(nothing_trusted.with_no_client_auth())
+        }
+        Err(_) => builder,
+    }
+}
+
+#[cfg(not(feature = "rustls"))]
+fn without_tls(builder: ClientBuilder) -> ClientBuilder {
+    builder
 }
 
 fn failed(error: impl core::fmt::Display) -> BuildError {

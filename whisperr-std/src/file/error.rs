@@ -50,6 +50,8 @@ pub enum FileError {
         /// The operating system's number for it, when it has one.
         code: Option<i32>,
     },
+    /// The disk is full. What is owed stays; evicting some of it would not make room.
+    DiskFull,
     /// A sync failed: what was written since the last good one is not known to be durable. It is
     /// written again, to another segment, before anything else.
     SyncFailed,
@@ -100,6 +102,7 @@ impl fmt::Display for FileError {
                 write!(f, "{during} failed: {kind} (os error {code})")
             }
             Self::Io { during, kind, code: None } => write!(f, "{during} failed: {kind}"),
+            Self::DiskFull => f.write_str("the disk is full"),
             Self::SyncFailed => f.write_str("a sync failed, what it covered is not durable"),
             Self::RecordTooLong { bytes } => {
                 write!(f, "record of {bytes} bytes exceeds the limit of {RECORD_BYTES_MAX}")

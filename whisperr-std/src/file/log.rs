@@ -159,15 +159,21 @@ impl<D: Disk> Log<D> {
         if self.bytes.saturating_add(frame.size() as u64) > self.options.max_bytes {
             self.make_space();
             if self.bytes.saturating_add(frame.size() as u64) > self.options.max_bytes {
-                return Err(Fault::Full);
+                return Err(FileError::DiskFull.into());
             }
         }
         // Numbers that were never given out must not look lost.
         let skipped = (seq > self.next).then(|| Span { first: self.next, last: seq.saturating_sub(1) });
-        let (key, offset, size) = match self.write_behind(skipped, frame) {
-            Err(Fault::Full) if self.make_space() => self.write_behind(skipped, frame)?,
-            written => written?,
+        let written = match self.write_behind(skipped, frame) {
+            Err(Fault::Full) if self.make_space() => self.write_behind(skipped, frame),
+            written => written,
         };
+        // Unlike the bound of records, a full disk does not give way to an eviction: blocks come back
+        // by the segment only.
+        let (key, offset, size) = written.map_err(|fault| match fault {
+            Fault::Full => Fault::Medium(FileError::DiskFull),
+            fault => fault,
+        })?;
         let placed = size != record.len().saturating_add(RECORD_OVERHEAD);
         let entry = Entry { seq, key, offset, len, placed };
         self.index.push(entry);

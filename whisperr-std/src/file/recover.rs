@@ -86,8 +86,9 @@ pub(super) fn open<D: Disk>(disk: D, options: FileOptions) -> Result<(Log<D>, Op
         }
     }
     segments.sort_unstable();
+    let newest = segments.last().copied();
     for name in segments {
-        findings.read_segment(&disk, name);
+        findings.read_segment(&disk, name, Some(name) == newest);
     }
     Ok(findings.into_log(disk, options))
 }
@@ -98,7 +99,7 @@ fn is_stale(name: &str) -> bool {
 }
 
 impl Findings {
-    fn read_segment<D: Disk>(&mut self, disk: &D, name: SegmentName) {
+    fn read_segment<D: Disk>(&mut self, disk: &D, name: SegmentName, newest: bool) {
         self.next_id = self.next_id.max(name.id.saturating_add(1));
         self.next = self.next.max(name.first);
         let before = self.last.take();
@@ -123,8 +124,11 @@ impl Findings {
             self.last = before;
             return;
         }
-        let unfinished =
-            scan.header == Header::Damaged && !scan.partial && (scan.blank || scan.size <= HEADER as u64);
+        // One that others follow was finished: what it held is lost, and counted.
+        let unfinished = newest
+            && scan.header == Header::Damaged
+            && !scan.partial
+            && (scan.blank || scan.size <= HEADER as u64);
         if unfinished && disk.remove(&name.file()).is_ok() {
             self.last = before;
             return;

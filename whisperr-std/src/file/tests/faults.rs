@@ -1,5 +1,6 @@
 //! Every call on the disk fails once, and from then on.
 
+use crate::file::FileError;
 use whisperr_core::{Fault, Slot, Storage};
 
 use super::super::simulated::{Failure, SimulatedDisk, Survivors};
@@ -122,7 +123,7 @@ fn a_full_disk_refuses_records_and_takes_them_again_when_there_is_room() {
         seq += 1;
     }
 
-    assert_eq!(append(&mut storage, seq, &record(seq, 90)), Err(Fault::Full));
+    assert_eq!(append(&mut storage, seq, &record(seq, 90)), Err(Fault::Medium(FileError::DiskFull)));
     assert_eq!(storage.next_seq().get(), seq);
     assert_eq!(numbers(&mut storage), Vec::from_iter(1..seq));
     disk.limit(Some(disk.used() + 600));
@@ -147,7 +148,7 @@ fn a_removal_on_a_full_disk_frees_the_disk() {
 
     // As many as the oldest segment holds.
     for oldest in 1..=4 {
-        assert_eq!(append(&mut storage, seq, &record(seq, 90)), Err(Fault::Full));
+        assert_eq!(append(&mut storage, seq, &record(seq, 90)), Err(Fault::Medium(FileError::DiskFull)));
         remove(&mut storage, oldest, oldest).unwrap();
     }
 
@@ -229,7 +230,7 @@ fn a_number_that_was_skipped_in_vain_can_still_be_used() {
     let mut storage = open(&disk, small());
     append(&mut storage, 1, b"one").unwrap();
     disk.fail_after(0, Failure::Full, true);
-    assert_eq!(append(&mut storage, 9, b"nine"), Err(Fault::Full));
+    assert_eq!(append(&mut storage, 9, b"nine"), Err(Fault::Medium(FileError::DiskFull)));
     disk.heal();
 
     append(&mut storage, 2, b"two").unwrap();
