@@ -9,8 +9,8 @@ const BOOTS_MAX: usize = 8;
 /// Bytes of one remembered boot: number, start, whether the start is only a bound.
 const BOOT_BYTES: usize = 13;
 
-/// Most bytes of [`Dating::to_bytes`].
-pub(crate) const DATING_BYTES_MAX: usize = BOOTS_MAX * BOOT_BYTES;
+/// Bytes of [`Dating::to_bytes`]: always as many, so that a storage may replace them in place.
+pub(crate) const DATING_BYTES: usize = BOOTS_MAX * BOOT_BYTES;
 
 /// The wall clock at the start of one boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,16 +50,16 @@ impl Dating {
         }
     }
 
-    /// Writes what is remembered into the front of `buffer` and returns its length.
-    pub(crate) fn to_bytes(self, buffer: &mut [u8]) -> usize {
-        let mut len = 0_usize;
-        for (slot, known) in buffer.chunks_exact_mut(BOOT_BYTES).zip(self.boots.iter().flatten()) {
+    /// Writes what is remembered; boots that are not known are zero.
+    pub(crate) fn to_bytes(self) -> [u8; DATING_BYTES] {
+        let mut buffer = [0; DATING_BYTES];
+        let (slots, _) = buffer.as_chunks_mut::<BOOT_BYTES>();
+        for (slot, known) in slots.iter_mut().zip(self.boots.iter().flatten()) {
             let boot = known.boot.to_le_bytes().into_iter();
             let bytes = boot.chain(known.started.get().to_le_bytes()).chain([u8::from(known.estimated)]);
             slot.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
-            len = len.saturating_add(BOOT_BYTES);
         }
-        len
+        buffer
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote; anything else is as if nothing was known.
@@ -67,11 +67,10 @@ impl Dating {
         let mut dating = Self::default();
         let (boots, _) = bytes.as_chunks::<BOOT_BYTES>();
         for (known, [b0, b1, b2, b3, started @ .., estimated]) in dating.boots.iter_mut().zip(boots) {
-            *known = Some(BootStart {
-                boot: u32::from_le_bytes([*b0, *b1, *b2, *b3]),
-                started: UtcMillis::new(i64::from_le_bytes(*started)),
-                estimated: *estimated != 0,
-            });
+            let boot = u32::from_le_bytes([*b0, *b1, *b2, *b3]);
+            let started = UtcMillis::new(i64::from_le_bytes(*started));
+            // Boots count from 1.
+            *known = (boot > 0).then_some(BootStart { boot, started, estimated: *estimated != 0 });
         }
         dating
     }
@@ -87,12 +86,11 @@ mod tests {
         for boot in 1..=9 {
             dating.learn(boot, UtcMillis::new(i64::from(boot) * 1000), boot % 2 == 0);
         }
-        let mut buffer = [0; DATING_BYTES_MAX];
-        let len = dating.to_bytes(&mut buffer);
 
-        let read = Dating::from_bytes(&buffer[..len]);
+        let read = Dating::from_bytes(&dating.to_bytes());
 
         assert_eq!(read, dating);
+        assert_eq!(Dating::from_bytes(&Dating::default().to_bytes()), Dating::default());
         let date =
             |boot| read.date(Moment::Boot { boot, ms: 5 }).map(|(date, estimated)| (date.get(), estimated));
         assert_eq!((date(1), date(2), date(9)), (None, Some((2000, true)), Some((9005, false))));

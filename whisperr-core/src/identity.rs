@@ -1,6 +1,6 @@
 //! Who the device speaks of: the current user, the anonymous visitor, the device itself.
 
-use crate::dating::{DATING_BYTES_MAX, Dating};
+use crate::dating::{DATING_BYTES, Dating};
 use crate::message_id::uuid_v4;
 use crate::rng::{Rng, mix};
 use crate::storage::{Fault, Slot, Storage};
@@ -89,13 +89,13 @@ pub(crate) struct Boot {
     pub(crate) dating: Dating,
 }
 
-/// Bytes of number and entropy, in front of the dating. Fixed: a storage may replace them in place.
+/// Bytes of number and entropy, in front of the dating.
 const BOOT_HEAD: usize = 12;
 
 impl Boot {
     /// Counts this start and mixes its seed into what earlier ones left.
     pub(crate) async fn start<S: Storage>(storage: &mut S, seed: u128) -> Result<Self, Fault<S::Error>> {
-        let mut buffer = [0; BOOT_HEAD + DATING_BYTES_MAX];
+        let mut buffer = [0; BOOT_HEAD + DATING_BYTES];
         let len = storage.load(Slot::Boot, &mut buffer).await?;
         let stored = buffer.get(..len).unwrap_or_default();
         let (number, entropy, dating) = match stored.split_first_chunk::<BOOT_HEAD>() {
@@ -111,12 +111,11 @@ impl Boot {
 
     /// Writes the state of this boot down.
     pub(crate) async fn store<S: Storage>(&self, storage: &mut S) -> Result<(), Fault<S::Error>> {
-        let mut buffer = [0; BOOT_HEAD + DATING_BYTES_MAX];
-        let (head, dating) = buffer.split_at_mut(BOOT_HEAD);
-        let bytes = self.number.to_le_bytes().into_iter().chain(self.entropy.to_le_bytes());
-        head.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
-        let len = self.dating.to_bytes(dating).saturating_add(BOOT_HEAD);
-        storage.store(Slot::Boot, buffer.get(..len).unwrap_or_default()).await
+        let mut buffer = [0; BOOT_HEAD + DATING_BYTES];
+        let head = self.number.to_le_bytes().into_iter().chain(self.entropy.to_le_bytes());
+        let bytes = head.chain(self.dating.to_bytes());
+        buffer.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        storage.store(Slot::Boot, &buffer).await
     }
 
     /// What tells the message ids of this boot from those of every other boot and device.

@@ -95,7 +95,9 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         Ok(())
     }
 
-    /// The date of an event. What dates it is written down first, so that it stays.
+    /// Learns when the boot started in which something happened, once that can be known. It is
+    /// written down first, so that a date that was sent stays. Only a storage without room, which
+    /// gets some by delivering, is no reason to wait.
     pub(crate) async fn learn_date(&mut self, moment: Moment) -> Result<(), Fault<S::Error>> {
         if let (None, Moment::Boot { boot, .. }, Some(started)) =
             (self.boot.dating.date(moment), moment, self.started)
@@ -103,8 +105,10 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             // An earlier boot never learnt the time; the start of this one is the best bound there is.
             let mut learnt = self.boot;
             learnt.dating.learn(boot, started, boot != self.boot.number);
-            learnt.store(&mut self.storage).await?;
-            self.boot = learnt;
+            match learnt.store(&mut self.storage).await {
+                Ok(()) | Err(Fault::Full) => self.boot = learnt,
+                Err(fault) => return Err(fault),
+            }
         }
         Ok(())
     }
