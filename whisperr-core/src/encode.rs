@@ -263,12 +263,18 @@ pub(crate) fn any_needs_escape(bytes: &[u8]) -> bool {
         word.wrapping_sub(ONES.wrapping_mul(limit.into())) & !word & ONES.wrapping_mul(0x80)
     };
     let any_equal = |word: u64, byte: u8| any_below(word ^ ONES.wrapping_mul(byte.into()), 1);
-    let (words, rest) = bytes.as_chunks::<8>();
-    let found = words.iter().fold(0, |found, word| {
+    let escapes = |word: &[u8; 8]| {
         let word = u64::from_le_bytes(*word);
-        found | any_below(word, 0x20) | any_equal(word, b'"') | any_equal(word, b'\\')
-    });
-    found != 0 || rest.iter().any(|byte| needs_escape(*byte))
+        any_below(word, 0x20) | any_equal(word, b'"') | any_equal(word, b'\\')
+    };
+    // The last eight bytes cover what is left over, some of it twice.
+    match bytes.last_chunk::<8>() {
+        Some(last) => {
+            let (words, _) = bytes.as_chunks::<8>();
+            words.iter().fold(escapes(last), |found, word| found | escapes(word)) != 0
+        }
+        None => bytes.iter().any(|byte| needs_escape(*byte)),
+    }
 }
 
 /// Whether JSON wants this byte escaped.
