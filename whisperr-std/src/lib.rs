@@ -39,6 +39,10 @@
 //! provider: install one for the process, or give your `reqwest` its TLS feature.
 #![forbid(unsafe_code)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
+
 mod body;
 mod builder;
 mod clock;

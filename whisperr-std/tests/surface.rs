@@ -139,6 +139,21 @@ fn a_server_that_is_not_whisperr_loses_nothing() {
 }
 
 #[test]
+fn a_page_answered_with_200_settles_by_its_status_and_one_with_404_drops() {
+    for (fault, dropped) in [(Fault::Html.once(), 0), (Fault::status(404).body("<html>").once(), 1)] {
+        let collector = Collector::start().unwrap();
+        collector.fault(fault);
+        let whisperr = builder(&collector).build().unwrap();
+        whisperr.track("e", ()).unwrap();
+
+        assert_eq!(whisperr.flush(SOON), Flush::Delivered);
+
+        let counters = whisperr.status().counters;
+        assert_eq!((counters.acknowledged, counters.dropped), (1 - dropped, dropped));
+    }
+}
+
+#[test]
 fn a_reply_that_never_ends_is_settled_by_its_status() {
     let collector = Collector::start().unwrap();
     collector.fault(Fault::Endless.once());
