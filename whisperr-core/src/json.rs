@@ -134,7 +134,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn expect(&mut self, text: &str) -> Result<(), ValueError> {
+    fn take(&mut self, text: &str) -> Result<(), ValueError> {
         text.bytes().try_for_each(|byte| {
             if self.peek() != Some(byte) {
                 return Err(self.error());
@@ -147,22 +147,22 @@ impl<'a> Parser<'a> {
     fn key(&mut self, encoder: &mut Encoder<'_>) -> Result<(), ValueError> {
         self.string(encoder)?;
         self.skip_space();
-        self.expect(":")
+        self.take(":")
     }
 
     fn scalar(&mut self, encoder: &mut Encoder<'_>) -> Result<(), ValueError> {
         match self.peek() {
             Some(b'"') => self.string(encoder),
             Some(b'n') => {
-                self.expect("null")?;
+                self.take("null")?;
                 encoder.byte(tree::NULL)
             }
             Some(b't') => {
-                self.expect("true")?;
+                self.take("true")?;
                 encoder.byte(tree::TRUE)
             }
             Some(b'f') => {
-                self.expect("false")?;
+                self.take("false")?;
                 encoder.byte(tree::FALSE)
             }
             _ => {
@@ -207,12 +207,12 @@ impl<'a> Parser<'a> {
     }
 
     fn string(&mut self, encoder: &mut Encoder<'_>) -> Result<(), ValueError> {
-        self.expect("\"")?;
+        self.take("\"")?;
         let start = self.at;
         // Valid JSON text is stored as it stands: an escape stays the escape it was.
         self.characters()?;
         let text = self.text.get(start..self.at).unwrap_or_default();
-        self.expect("\"")?;
+        self.take("\"")?;
         encoder.raw_string(text)
     }
 
@@ -238,7 +238,7 @@ impl<'a> Parser<'a> {
                 // A lone surrogate is no character: strict servers refuse it, so it is refused here.
                 0xdc00..=0xdfff => Err(self.error()),
                 0xd800..=0xdbff => {
-                    self.expect("\\")?;
+                    self.take("\\")?;
                     match self.unit()? {
                         0xdc00..=0xdfff => Ok(()),
                         _ => Err(self.error()),
@@ -252,7 +252,7 @@ impl<'a> Parser<'a> {
 
     /// The four digits of `uXXXX`.
     fn unit(&mut self) -> Result<u16, ValueError> {
-        self.expect("u")?;
+        self.take("u")?;
         let mut unit = 0_u16;
         for _ in 0..4 {
             let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16)).ok_or(self.error())?;

@@ -271,3 +271,21 @@ impl Syncer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_the_bound_asks_for_a_sync_at_once_and_only_once() {
+        let shared = Shared::new(Fsync::Interval(SYNC_INTERVAL_MAX));
+        let mut asked = 0;
+
+        shared.press(UNSYNCED_BYTES_MAX, 0, &mut asked);
+        assert!(!shared.lock().urgent);
+        shared.press(UNSYNCED_BYTES_MAX + 1, 0, &mut asked);
+        assert!(core::mem::take(&mut shared.lock().urgent));
+        shared.press(UNSYNCED_BYTES_MAX + 2, 0, &mut asked);
+        assert!(!shared.lock().urgent);
+    }
+}

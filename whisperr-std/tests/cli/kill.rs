@@ -7,7 +7,8 @@ use std::process::Stdio;
 use serde_json::Value;
 use whisperr_collector::Fault;
 
-use crate::support::{Chance, World, feed, lines};
+use crate::chance::Chance;
+use crate::support::{World, feed, lines};
 
 const RUNS: u64 = 40;
 const LINES: u64 = 300;

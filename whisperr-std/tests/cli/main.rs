@@ -7,6 +7,8 @@
     reason = "a test may fail"
 )]
 
+#[path = "../shared/chance.rs"]
+mod chance;
 mod delivery;
 mod kill;
 mod pipe;

@@ -141,17 +141,3 @@ pub(crate) fn lines(numbers: impl IntoIterator<Item = u64>) -> String {
 pub(crate) fn answers(done: &Done) -> Vec<Value> {
     done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
-
-/// Numbers from a seed: splitmix64.
-pub(crate) struct Chance(pub(crate) u64);
-
-impl Chance {
-    /// From 0 to below `end`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)).checked_rem(end).unwrap()
-    }
-}

@@ -9,7 +9,8 @@ use serde_json::json;
 use whisperr_collector::Collector;
 use whisperr_std::{Builder, Flush};
 
-use crate::support::{Chance, SOON, alone, builder, undisturbed};
+use crate::chance::Chance;
+use crate::support::{SOON, alone, builder, undisturbed};
 
 const RUNS: u64 = 10;
 const EVENTS: u64 = 2000;

@@ -9,6 +9,8 @@
     reason = "a test may fail"
 )]
 
+#[path = "../shared/chance.rs"]
+mod chance;
 mod damage;
 mod full;
 mod guests;

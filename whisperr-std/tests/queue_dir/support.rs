@@ -1,6 +1,5 @@
 //! Queue directories, and what is delivered from them.
 
-use core::convert::Infallible;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,10 +8,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use embedded_io_async::{ErrorType, Write};
 use serde_json::Value;
 use whisperr_std::{
     Body, BuildError, Builder, Flush, Fsync, Notice, OpenError, Reply, Request, Transport, Whisperr,
+    body_bytes,
 };
 
 /// Longer than anything here takes: only a hang comes to its end.
@@ -98,30 +97,12 @@ impl Server {
     }
 }
 
-struct Collected(Vec<u8>);
-
-impl ErrorType for Collected {
-    type Error = Infallible;
-}
-
-impl Write for Collected {
-    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    async fn flush(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
-
 impl Transport for Server {
     type Error = &'static str;
 
     async fn send<B: Body>(&mut self, _request: Request, body: &mut B) -> Result<Reply, &'static str> {
-        let mut collected = Collected(Vec::with_capacity(body.bytes()));
-        body.write_to(&mut collected).await.map_err(|_| "the queue could not be read")?;
-        let mut taken: Value = serde_json::from_slice(&collected.0).unwrap();
+        let bytes = body_bytes(body).await.ok_or("the queue could not be read")?;
+        let mut taken: Value = serde_json::from_slice(&bytes).unwrap();
         let mut operations = self.operations.lock().unwrap();
         match taken.get_mut("events").map(Value::take) {
             Some(Value::Array(events)) => operations.extend(events),
@@ -174,18 +155,4 @@ pub(crate) fn segments(queue: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 /// The permission bits of a file or directory.
 pub(crate) fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o7777
-}
-
-/// Numbers from a seed: splitmix64.
-pub(crate) struct Chance(pub(crate) u64);
-
-impl Chance {
-    /// From 0 to below `end`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)).checked_rem(end).unwrap()
-    }
 }

@@ -179,31 +179,3 @@ fn the_thread_syncs_in_time_mends_failures_and_stops() {
     assert_eq!(syncer.dirty_since(), None);
     assert!(durable(3), "the last sync was left out");
 }
-
-#[test]
-fn much_that_is_not_durable_does_not_wait_for_the_interval() {
-    let disk = SimulatedDisk::new();
-    let storage = Mutex::new(open(&disk, FileOptions::new()));
-    let syncer = storage.lock().unwrap().syncer();
-    let syncs = AtomicU32::new(0);
-
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            syncer.run(|_| {
-                syncs.fetch_add(1, Ordering::Relaxed);
-            })
-        });
-        for seq in 1..=9 {
-            append(&mut *storage.lock().unwrap(), seq, &record(seq, 60_000)).unwrap();
-        }
-        for _ in 0..900 {
-            if syncs.load(Ordering::Relaxed) > 0 {
-                break;
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
-        let in_time = syncs.load(Ordering::Relaxed);
-        syncer.stop();
-        assert!(in_time > 0, "540 kB waited for the interval");
-    });
-}
