@@ -206,6 +206,13 @@ impl Delivery {
     #[must_use]
     pub fn handle_enqueued(&mut self, now: Instant, owed: u32, is_identify: bool) -> bool {
         let due = is_identify || owed >= self.config.flush_at;
+        if let State::BackingOff { until, .. } = self.state
+            && owed <= 1
+            && now >= until
+        {
+            // The pause after the last operation is over, and nothing waited for its end.
+            self.state = State::Waiting { until: None, not_before: None };
+        }
         match &mut self.state {
             State::Waiting { until, .. } if !self.paused && !self.draining => {
                 let armed = until.is_some();

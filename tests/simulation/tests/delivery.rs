@@ -292,6 +292,23 @@ fn a_body_limit_is_found_and_kept_near() {
 }
 
 #[test]
+fn after_a_refusal_the_next_event_waits_for_company_again() {
+    let mut world = world();
+    world.network().script(|_, _| reply(400));
+    track(&mut world, 1);
+    world.flush();
+    world.network().script(|_, _| reply(202));
+    world.advance(600_000);
+
+    track(&mut world, 1);
+    world.advance(11_000);
+    assert_eq!(numbers(&world), [0_u64; 0]);
+    world.advance(4_100);
+
+    assert_eq!(numbers(&world), [0]);
+}
+
+#[test]
 fn other_permanent_codes_drop_what_was_sent() {
     for status in [402, 404, 405, 409, 410, 418, 451, 499] {
         let mut world = world();
