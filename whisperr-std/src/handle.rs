@@ -159,7 +159,7 @@ impl Whisperr {
     /// As [`reset`](Self::reset).
     pub fn reset_without_flush(&self) -> Result<(), Error> {
         let Some(inner) = &self.inner else { return Ok(()) };
-        now_or_fault(inner.shared.client().reset())
+        inner.shared.change(|client, _| ready(client.reset()))
     }
 
     /// Delivers what is owed, for at most `deadline`. Blocks; in async code use

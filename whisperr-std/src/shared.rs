@@ -90,28 +90,41 @@ impl Shared {
         self.bell.notify_one();
     }
 
-    /// Takes an operation under the lock, wakes the runner if it must be, and waits for the medium
-    /// as the policy says: outside the lock, so that one sync serves all who wait.
+    /// Takes an operation and wakes the runner if it must be.
     pub(crate) fn accept(
         &self,
         work: impl FnOnce(&mut QueueClient, Now) -> Option<Result<Accepted, EnqueueError<StorageError>>>,
     ) -> Result<Accepted, Error> {
+        let accepted = self.change(work);
+        // Also when the sync failed: the operation may be delivered all the same.
+        if accepted.as_ref().map_or(true, |accepted| accepted.wake) {
+            self.ring();
+        }
+        accepted
+    }
+
+    /// Changes the queue under the lock, and waits for the medium as the policy says: outside the
+    /// lock, so that one sync serves all who wait.
+    pub(crate) fn change<T, E: Into<Error>>(
+        &self,
+        work: impl FnOnce(&mut QueueClient, Now) -> Option<Result<T, E>>,
+    ) -> Result<T, Error> {
         let mut client = self.client();
         let now = Now::read(&self.clock);
         // Neither storage ever waits; if one did, its future would have been dropped before it was done.
-        let accepted = work(&mut client, now).unwrap_or(Err(EnqueueError::Storage(NEVER_WAITS)))?;
+        let changed = match work(&mut client, now) {
+            Some(changed) => changed.map_err(Into::into)?,
+            None => return Err(NEVER_WAITS.into()),
+        };
         let ticket = match client.storage() {
             QueueStorage::File(file) if self.syncs_always() => Some(file.ticket()),
             _ => None,
         };
         drop(client);
-        if accepted.wake {
-            self.ring();
-        }
         if let (Some(ticket), Some((syncer, _))) = (ticket, &self.sync) {
             syncer.wait_durable(ticket).map_err(|error| Error::Storage(StorageError::File(error)))?;
         }
-        Ok(accepted)
+        Ok(changed)
     }
 
     fn syncs_always(&self) -> bool {
@@ -244,6 +257,40 @@ impl CoreShared for Shared {
             Some(left) => {
                 let _timer_first = tokio::time::timeout(left, self.bell.notified()).await;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use whisperr_core::{Config, Identify, Track};
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::file::{FileOptions, FileStorage, SYNC_INTERVAL_MAX};
+
+    #[test]
+    fn only_always_makes_a_change_durable_before_the_call_returns() {
+        for (policy, durable) in [(Fsync::Always, true), (Fsync::Interval(SYNC_INTERVAL_MAX), false)] {
+            let directory = tempfile::tempdir().unwrap();
+            let options = FileOptions::new().fsync(policy);
+            let file = FileStorage::open(&directory.path().join("queue"), options).unwrap();
+            let syncer = file.syncer();
+            let clock = AnyClock(Box::new(SystemClock::new()));
+            let storage = QueueStorage::File(file);
+            let opened = Client::open(storage, vec![0; 1024], &Config::DEFAULT, 1, Now::read(&clock));
+            let client = ready(opened).unwrap().unwrap();
+            // Nobody else syncs: there is no thread.
+            let shared = Shared::new(client, clock, Some((syncer.clone(), policy)));
+
+            let event = Track::new("e").user("u");
+            let accepted = shared.accept(|client, now| ready(client.track(now, &event)));
+            assert_eq!((accepted.is_ok(), syncer.dirty_since().is_none()), (true, durable), "{policy:?}");
+
+            let identify = Identify::new("u");
+            assert!(shared.accept(|client, now| ready(client.identify(now, &identify))).is_ok());
+            assert!(shared.change(|client, _| ready(client.reset())).is_ok());
+            assert_eq!(syncer.dirty_since().is_none(), durable, "{policy:?}");
         }
     }
 }
