@@ -209,7 +209,7 @@ impl Life {
         let storage_bytes = if bytes & 1 == 0 { 1 << 18 } else { 512 | (usize::from(bytes) << 5) };
         let world = World::new(
             settings.into(),
-            Options { config, utc: (settings & 64 == 0).then_some(UTC), storage_bytes },
+            Options { config, utc: (settings & 64 == 0).then_some(UTC), storage_bytes, ..Options::default() },
         );
         let seen: Rc<RefCell<Seen>> = Rc::default();
         let fates: Rc<RefCell<VecDeque<Fate>>> = Rc::default();

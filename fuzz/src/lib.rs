@@ -1,4 +1,4 @@
-//! The logic of the fuzz targets: each takes any bytes and panics when the core breaks a promise.
+//! The logic of the fuzz targets: each takes any bytes and panics when the core or the queue file breaks a promise.
 //!
 //! The fuzzer calls them under instrumentation, `cargo test` replays `corpus/` through them on
 //! stable, and `cargo run --bin client -- FILE` runs one input under a debugger.
@@ -6,14 +6,18 @@
 mod client;
 mod event_type;
 mod json;
+mod log;
 mod record;
 mod reply;
+mod retry_after;
 
 pub use client::client;
 pub use event_type::event_type;
 pub use json::json;
+pub use log::log;
 pub use record::record;
 pub use reply::reply;
+pub use retry_after::retry_after;
 
 use whisperr_core::FlushProgress;
 use whisperr_simulation::World;

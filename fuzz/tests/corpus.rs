@@ -38,3 +38,13 @@ fn reply() {
 fn client() {
     replay("client", whisperr_fuzz::client);
 }
+
+#[test]
+fn log() {
+    replay("log", whisperr_fuzz::log);
+}
+
+#[test]
+fn retry_after() {
+    replay("retry_after", whisperr_fuzz::retry_after);
+}

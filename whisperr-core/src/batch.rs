@@ -1,5 +1,7 @@
 //! Which run of operations is one request.
 
+#[cfg(whisperr_planted)]
+use crate::planted::{self, Bug};
 use crate::record::Kind;
 use crate::storage::{Seq, SeqRange};
 use crate::transport::{BATCH_PATH, IDENTIFY_PATH, Request};
@@ -28,6 +30,26 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// A batch of the `count` consecutive events from `first` on, whose body has `body_bytes`; `None`
+    /// without an event.
+    ///
+    /// For who drives [`Delivery`](crate::Delivery) without a storage, such as a simulation of many
+    /// devices: the run loop forms its batches from what is stored.
+    ///
+    /// ```
+    /// use whisperr_core::{Batch, Seq};
+    ///
+    /// let batch = Batch::of_events(Seq::new(8), 3, 700).unwrap();
+    /// assert_eq!((batch.range().last, batch.count()), (Seq::new(10), 3));
+    /// assert_eq!(Batch::of_events(Seq::FIRST, 0, 0), None);
+    /// ```
+    #[must_use]
+    pub const fn of_events(first: Seq, count: u16, body_bytes: usize) -> Option<Self> {
+        let Some(others) = count.checked_sub(1) else { return None };
+        let last = Seq::new(first.get().saturating_add(others as u64));
+        Some(Self { range: SeqRange { first, last }, count, body_bytes, is_identify: false })
+    }
+
     /// Which operations.
     #[must_use]
     pub const fn range(&self) -> SeqRange {
@@ -79,10 +101,19 @@ impl Plan {
                 self.batch =
                     Some(Batch { range: SeqRange::one(seq), count: 1, body_bytes, is_identify: false });
             }
+            #[cfg(whisperr_planted)]
+            (Some(_), Kind::Identify) if planted::is(Bug::SwallowIdentify) => {}
             (Some(_), Kind::Identify) => return false,
             (Some(batch), Kind::Track) => {
                 let body_bytes = batch.body_bytes.saturating_add(bytes).saturating_add(BATCH_SEPARATOR.len());
-                if batch.is_identify || batch.count >= self.limit.events || body_bytes > self.limit.bytes {
+                let limit = self.limit;
+                #[cfg(whisperr_planted)]
+                let limit = if planted::is(Bug::NoByteLimit) {
+                    BatchLimit { bytes: usize::MAX, ..limit }
+                } else {
+                    limit
+                };
+                if batch.is_identify || batch.count >= limit.events || body_bytes > limit.bytes {
                     return false;
                 }
                 batch.range.last = seq;

@@ -16,6 +16,8 @@ use crate::identity::{Boot, Identity};
 use crate::message_id::MessageId;
 use crate::notice::Notice;
 use crate::operation::{Identify, Track};
+#[cfg(whisperr_planted)]
+use crate::planted::{self, Bug};
 use crate::queue::{NoRoom, Queue};
 use crate::record::{self, Kind, Moment, Record, RecordError, Subject};
 use crate::rng::Rng;
@@ -255,6 +257,18 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             Some(utc) => Moment::utc(utc),
             None => Moment::Boot { boot: self.boot.number, ms: now.instant.as_millis() },
         };
+        #[cfg(whisperr_planted)]
+        let message_id = if planted::is(Bug::IdFromPlace) {
+            MessageId::new(self.session, Seq::new(self.queue.owed().into()))
+        } else {
+            message_id
+        };
+        #[cfg(whisperr_planted)]
+        let moment = if planted::is(Bug::DateByBoot) {
+            Moment::Boot { boot: self.boot.number, ms: now.instant.as_millis() }
+        } else {
+            moment
+        };
         let subject = match explicit.or(self.identity.user()) {
             Some(user) => Subject::User(user),
             None => {
@@ -300,20 +314,14 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         self.queue.refresh(&mut self.storage).await.map_err(EnqueueError::Storage)?;
         let record = self.buffer.as_mut().get(..len).unwrap_or_default();
         let appended = self.queue.append(&mut self.storage, seq, record, self.pinned).await;
-        let (evicted, error) = match appended {
-            Ok(evicted) => (evicted, None),
-            Err((evicted, error)) => (evicted, Some(error)),
-        };
-        add(&mut self.counters.evicted, evicted);
-        let mut wake = evicted > 0 && self.delivery.add_notice(Notice::Evicted { count: evicted });
-        match error {
-            None => {}
-            Some(NoRoom::NothingToEvict) => {
+        let mut wake = self.note_changes();
+        match appended {
+            Ok(()) => {}
+            Err(NoRoom::NothingToEvict) => {
                 return Err(EnqueueError::Full { operations_max: self.config.max_queue_size });
             }
-            Some(NoRoom::Storage(fault)) => return Err(EnqueueError::Storage(fault)),
+            Err(NoRoom::Storage(fault)) => return Err(EnqueueError::Storage(fault)),
         }
-        add(&mut self.counters.accepted, 1);
         wake |= self.delivery.handle_enqueued(now.instant, self.queue.owed(), kind == Kind::Identify);
         Ok(wake)
     }

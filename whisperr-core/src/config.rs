@@ -30,7 +30,9 @@ pub enum Overflow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "built with struct update from DEFAULT in const context")]
 pub struct Config {
-    /// How long a queued event waits for company before it is sent. Default 15 s; 1 s to 24 h.
+    /// How long a queued event waits for company before it is sent, up to a quarter less by chance, and
+    /// up to half of it less after a start. The backlog of an outage is paced by it, too: one request per
+    /// interval at the slowest. Default 15 s; 1 s to 24 h.
     pub flush_interval: Duration,
     /// How many queued operations start a flush at once. Default 20; 1 to 10,000,000.
     pub flush_at: u32,
@@ -50,7 +52,8 @@ pub struct Config {
     pub max_retries: u32,
     /// The ceiling of the first backoff; it doubles with each failure. Default 1 s; 10 ms to 1 h.
     pub retry_base_delay: Duration,
-    /// The ceiling of every backoff. Default 5 min; `retry_base_delay` to 24 h.
+    /// The ceiling of every backoff. Default 5 min; `retry_base_delay` to 24 h. Once the retries are
+    /// spent, delivery goes on at this pace, but never more than about twice per flush interval.
     pub max_retry_delay: Duration,
     /// How long an attempt may take before it counts as unanswered. Default 30 s; 100 ms to 10 min.
     pub request_timeout: Duration,

@@ -6,12 +6,14 @@
 //! ```text
 //!              flush is due             final outcome               removed
 //!   Waiting ────────────────▶ Sending ────────────────▶ Settling ─────────────▶ Waiting
-//!    ▲  ▲                      │  │ ▲                       │  paced by the level
+//!    ▲  ▲                      │  │ ▲                       │  paced
 //!    │  │                      │  │ └───────────────┐       ▼
 //!    │  │   401, 403           │  └─────────▶ BackingOff ◀──┘
 //!    │  └── AuthRefused ◀──────┘   429, 5xx, no reply; 400, 413, 422 of more than one
 //!    └───────── flush, or the probe is due
 //! ```
+
+mod failure;
 
 use core::time::Duration;
 
@@ -21,14 +23,14 @@ use crate::clock::{Instant, UtcMillis, millis};
 use crate::config::Config;
 use crate::notice::{Notice, Pending};
 use crate::outcome::Outcome;
+use crate::pace::Pace;
+#[cfg(whisperr_planted)]
+use crate::planted::{self, Bug};
 use crate::rng::Rng;
-use crate::transport::{Reply, RetryAfter};
+use crate::transport::Reply;
 
-/// A `Retry-After` counts for at most this long (contract, section 5).
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
-
-/// A success lets the backoff fall by this many levels, and not at once to nothing: a backlog that a
-/// long outage left behind is paced (reliability study, section 3.6).
+/// A success lets the backoff fall by this many levels, and not at once to nothing: a server that just
+/// came back may be gone again (reliability study, section 3.6).
 const LEVELS_PER_SUCCESS: u8 = 3;
 
 /// Refusals back off from this fraction of the base: isolating one event among 500 takes nine of
@@ -142,14 +144,17 @@ pub struct Delivery {
     config: Config,
     backoff: Backoff,
     refusal_backoff: Backoff,
+    pace: Pace,
     rng: Rng,
     state: State,
-    /// Everything owed is on its way out, batch after batch.
-    draining: bool,
+    /// How many of the oldest operations are on their way out, batch after batch.
+    due: u32,
     /// A flush was asked for that no attempt has answered yet.
     flush: bool,
     paused: bool,
     stopped: bool,
+    /// An interval was begun since the start.
+    started: bool,
     /// The level of the backoff; rises with failures, falls with successes.
     level: u8,
     /// Failures in a row since a success or a flush.
@@ -183,12 +188,14 @@ impl Delivery {
                 Duration::from_millis((millis(config.retry_base_delay) / REFUSAL_FRACTION).max(1)),
                 config.max_retry_delay,
             ),
+            pace: Pace::new(config.flush_interval),
             rng,
             state: State::Waiting { until: held, not_before: held },
-            draining: false,
+            due: 0,
             flush: false,
             paused: false,
             stopped: false,
+            started: false,
             level: 0,
             failures: 0,
             exhausted: false,
@@ -205,28 +212,38 @@ impl Delivery {
     /// An operation was accepted; `owed` counts it. Returns whether the driver must be woken.
     #[must_use]
     pub fn handle_enqueued(&mut self, now: Instant, owed: u32, is_identify: bool) -> bool {
-        let due = is_identify || owed >= self.config.flush_at;
-        if let State::BackingOff { until, .. } = self.state
-            && owed <= 1
-            && now >= until
-        {
-            // The pause after the last operation is over, and nothing waited for its end.
-            self.state = State::Waiting { until: None, not_before: None };
+        #[cfg(whisperr_planted)]
+        if planted::is(Bug::LostWakeup) {
+            return false;
         }
-        match &mut self.state {
-            State::Waiting { until, .. } if !self.paused && !self.draining => {
+        let in_flight = self.in_flight().map_or(0, |batch| u32::from(batch.count));
+        let due = is_identify || owed.saturating_sub(in_flight) >= self.config.flush_at;
+        if due {
+            // Before the first request: all that is owed by then.
+            self.due = if let State::Waiting { .. } = self.state { u32::MAX } else { owed };
+        }
+        match &self.state {
+            State::Waiting { until, .. } if !self.paused && (due || self.due == 0) => {
                 let armed = until.is_some();
-                self.draining = due;
                 if !due && !armed {
-                    // Up to a quarter early, never late: phases of a fleet drift apart.
-                    let interval = millis(self.config.flush_interval);
-                    let early = self.rng.up_to(interval / 4);
-                    *until = Some(now.after(Duration::from_millis(interval.saturating_sub(early))));
+                    self.start_interval(now);
                 }
                 due || !armed
             }
             // The driver sleeps without a limit only while nothing is owed.
             _ => owed <= 1 && !self.paused,
+        }
+    }
+
+    /// What is owed waits for company from now on: up to a quarter less than the interval, never
+    /// more, so that the phases of a fleet drift apart; up to half of it less after a start, since a
+    /// site that gets its power back starts together.
+    fn start_interval(&mut self, now: Instant) {
+        let interval = millis(self.config.flush_interval);
+        let early = self.rng.up_to(if self.started { interval / 4 } else { interval / 2 });
+        self.started = true;
+        if let State::Waiting { until, .. } = &mut self.state {
+            *until = Some(now.after(Duration::from_millis(interval.saturating_sub(early))));
         }
     }
 
@@ -245,7 +262,7 @@ impl Delivery {
     /// Delivery goes on, and starts now if anything is owed.
     pub const fn handle_resumed(&mut self) {
         self.paused = false;
-        self.draining = true;
+        self.due = u32::MAX;
     }
 
     /// The loop is to end.
@@ -270,19 +287,27 @@ impl Delivery {
         }
         if owed == 0 {
             self.flush = false;
-            self.draining = false;
-            if let State::Waiting { .. } = self.state {
-                self.state = State::Waiting { until: None, not_before: None };
+            self.due = 0;
+            self.pace.end();
+            if let State::Waiting { until, .. } = &mut self.state {
+                *until = None;
             }
             return Action::Wait { until: None };
         }
         if self.paused {
             return Action::Wait { until: None };
         }
+        if self.due == 0 && matches!(self.state, State::Waiting { until: None, .. }) {
+            // Accepted while the request before was out. To send it at once would be to send without
+            // end on a slow server, and the more requests the slower it is.
+            self.start_interval(now);
+        }
         match self.not_before(now) {
             Some(until) if now < until => Action::Wait { until: Some(until) },
             _ => {
-                self.draining = true;
+                // What arrives from now on is not of this drain.
+                self.due = if self.due == 0 || self.flush { owed } else { self.due.min(owed) };
+                self.pace.note_sending(owed);
                 Action::Send(self.run)
             }
         }
@@ -295,8 +320,7 @@ impl Delivery {
             _ if self.flush => None,
             State::BackingOff { until, firm: false } | State::AuthRefused { until } => Some(*until),
             State::Waiting { not_before: Some(until), .. } if now < *until => Some(*until),
-            State::Waiting { .. } if self.draining => None,
-            // Owed, but nothing armed a timer: send rather than stand still.
+            State::Waiting { .. } if self.due > 0 => None,
             State::Waiting { until, .. } => *until,
             State::Sending { .. } | State::Settling { .. } => None,
         }
@@ -305,7 +329,7 @@ impl Delivery {
     /// Nothing that is owed can be sent yet: ask again after the flush interval.
     pub fn handle_unsendable(&mut self, now: Instant) {
         self.flush = false;
-        self.draining = false;
+        self.due = 0;
         let until = now.after(self.config.flush_interval);
         self.state = State::Waiting { until: Some(until), not_before: Some(until) };
     }
@@ -341,8 +365,17 @@ impl Delivery {
         if let Some(date) = reply.and_then(|reply| reply.date) {
             self.server_offset = Some(date.get().saturating_sub_unsigned(now.as_millis()));
         }
-        match status.map_or(Outcome::Retry, Outcome::of) {
+        let outcome = status.map_or(Outcome::Retry, Outcome::of);
+        #[cfg(whisperr_planted)]
+        let outcome = match outcome {
+            Outcome::Retry if status.is_none() && planted::is(Bug::RemoveOnTimeout) => Outcome::Ok,
+            Outcome::Refused if planted::is(Bug::DropWholeBatch) => Outcome::Drop,
+            Outcome::Auth if planted::is(Bug::HammerAuth) => Outcome::Retry,
+            other => other,
+        };
+        match outcome {
             Outcome::Ok => {
+                self.adjust_pace(batch);
                 self.level = self.level.saturating_sub(LEVELS_PER_SUCCESS);
                 self.failures = 0;
                 self.exhausted = false;
@@ -377,40 +410,6 @@ impl Delivery {
                 self.state = State::AuthRefused { until: now.after(Duration::from_millis(delay)) };
             }
             Outcome::Retry => self.handle_failure(now, utc, reply),
-        }
-    }
-
-    fn handle_failure(&mut self, now: Instant, utc: Option<UtcMillis>, reply: Option<Reply>) {
-        let status = reply.map(|reply| reply.status);
-        self.failures = self.failures.saturating_add(1);
-        self.level = self.backoff.above(self.level);
-        let mut delay = self.backoff.delay(self.level, &mut self.rng);
-        let asked = reply.filter(|reply| matches!(reply.status, 429 | 503)).and_then(|reply| {
-            match reply.retry_after? {
-                RetryAfter::Delay(delay) => Some(delay),
-                // The server's own clock if it sent one: the device's may be wrong by years.
-                RetryAfter::Date(date) => {
-                    let wait = date.get().saturating_sub(reply.date.or(utc)?.get());
-                    Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
-                }
-            }
-        });
-        if let Some(asked) = asked {
-            let asked = asked.min(RETRY_AFTER_MAX);
-            // Jitter on top, never below: all the devices that were told the same moment would meet there.
-            let spread = (millis(asked) / 4).max(millis(self.config.retry_base_delay) / 2);
-            let asked = asked.saturating_add(Duration::from_millis(self.rng.up_to(spread)));
-            // Once the retries are spent, a server that asks for no time at all is not hammered.
-            delay = if self.exhausted { asked.max(delay) } else { asked };
-        }
-        self.state = State::BackingOff { until: now.after(delay), firm: asked.is_some() };
-        if self.flush {
-            // Asked for during this attempt: a flush is answered by attempts that began after it.
-            self.failures = 0;
-        } else if self.failures > self.config.max_retries && !self.exhausted {
-            self.exhausted = true;
-            self.notices.add(Notice::RetryExhausted { attempts: self.failures, status });
-            self.stop(Stop::RetryExhausted);
         }
     }
 
@@ -459,13 +458,14 @@ impl Delivery {
             return None;
         }
         self.faults = 0;
-        let level = self.backoff.delay(self.level, &mut self.rng);
+        self.due = self.due.saturating_sub(batch.count.into());
         let refusals = self.refusal_backoff.delay(self.refusals, &mut self.rng);
-        let pace = level.max(refusals);
-        self.state = if pace.is_zero() {
-            State::Waiting { until: None, not_before: None }
+        let pause = self.pace.pause(&mut self.rng).max(refusals);
+        let until = now.after(pause);
+        self.state = if self.due > 0 && !pause.is_zero() {
+            State::BackingOff { until, firm: false }
         } else {
-            State::BackingOff { until: now.after(pace), firm: false }
+            State::Waiting { until: None, not_before: Some(until) }
         };
         Some(exit)
     }
@@ -473,9 +473,23 @@ impl Delivery {
     /// The storage could not be read while a batch was formed or sent.
     pub fn handle_storage_fault(&mut self, now: Instant) {
         self.storage_failed();
-        let delay = self.backoff.delay(self.faults, &mut self.rng);
+        let again = now.after(self.backoff.delay(self.faults, &mut self.rng));
         self.flush = false;
-        self.state = State::BackingOff { until: now.after(delay), firm: true };
+        #[cfg(whisperr_planted)]
+        if planted::is(Bug::FaultForgetsState) {
+            self.state = State::BackingOff { until: again, firm: true };
+        }
+        // What the server was promised, or is to be told, is not forgotten over it.
+        match &mut self.state {
+            State::BackingOff { until, firm } => {
+                *until = again.max(*until);
+                *firm = true;
+            }
+            State::AuthRefused { until } | State::Settling { until, .. } => *until = again.max(*until),
+            State::Waiting { .. } | State::Sending { .. } => {
+                self.state = State::BackingOff { until: again, firm: true };
+            }
+        }
     }
 
     fn storage_failed(&mut self) {

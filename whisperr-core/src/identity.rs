@@ -2,6 +2,8 @@
 
 use crate::dating::{DATING_BYTES, Dating};
 use crate::message_id::uuid_v4;
+#[cfg(whisperr_planted)]
+use crate::planted::{self, Bug};
 use crate::rng::{Rng, mix};
 use crate::storage::{Fault, Slot, Storage};
 use crate::user::{USER_ID_BYTES_MAX, UserId};
@@ -66,6 +68,16 @@ impl Identity {
     /// Forgets the user and the visitor. The visitor goes first: a cut between the two leaves the
     /// user signed in, as if the call had not been made, and never links two people.
     pub(crate) async fn reset<S: Storage>(&mut self, storage: &mut S) -> Result<(), Fault<S::Error>> {
+        #[cfg(whisperr_planted)]
+        if planted::is(Bug::ForgetReset) {
+            self.user_len = 0;
+        }
+        #[cfg(whisperr_planted)]
+        if planted::is(Bug::KeepVisitor) && self.user_len > 0 {
+            storage.store(Slot::Identity, &[]).await?;
+            self.user_len = 0;
+            return Ok(());
+        }
         if self.anonymous.is_some() {
             storage.store(Slot::Anonymous, &[]).await?;
             self.anonymous = None;

@@ -118,6 +118,10 @@ mod message_id;
 mod notice;
 mod operation;
 mod outcome;
+mod pace;
+#[cfg(whisperr_planted)]
+#[doc(hidden)]
+pub mod planted;
 mod queue;
 mod ready;
 mod record;

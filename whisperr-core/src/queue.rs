@@ -1,6 +1,8 @@
 //! What is still owed: the bound, and who makes room.
 
 use crate::config::{Config, Overflow};
+#[cfg(whisperr_planted)]
+use crate::planted::{self, Bug};
 use crate::record::{Kind, peek_kind};
 use crate::storage::{Fault, Seq, SeqRange, Storage, Stored};
 
@@ -24,8 +26,33 @@ pub(crate) struct Queue {
     end: Seq,
     /// No event below this is owed: where the search for the oldest one starts.
     oldest_event: Seq,
-    /// A call was dropped half way; the sums must be taken anew.
+    /// Operations of the settled batch that have left.
+    settled: u32,
+    /// The sums must be taken anew: the storage lost records by itself, or a call was dropped half way.
     stale: bool,
+    /// The call of the storage under way; still there at the next call when its future was dropped.
+    under_way: Option<(Change, SeqRange, u32)>,
+    changes: Changes,
+}
+
+/// Why the storage is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Accept,
+    Evict,
+    Expire,
+    SetAside,
+    Settle,
+}
+
+/// How many operations came and went since this was taken last, also by calls that were dropped
+/// half way: what left the queue is surfaced, whoever stopped waiting for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    pub(crate) accepted: u32,
+    pub(crate) evicted: u32,
+    pub(crate) expired: u32,
+    pub(crate) damaged: u32,
 }
 
 /// An operation cannot be taken.
@@ -42,12 +69,6 @@ impl<E> From<Fault<E>> for NoRoom<E> {
     }
 }
 
-/// What a removal took out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Removed {
-    pub(crate) operations: u32,
-}
-
 impl Queue {
     pub(crate) async fn open<S: Storage>(storage: &mut S, config: &Config) -> Result<Self, Fault<S::Error>> {
         let mut queue = Self {
@@ -59,19 +80,25 @@ impl Queue {
             head: Seq::FIRST,
             end: Seq::FIRST,
             oldest_event: Seq::FIRST,
+            settled: 0,
             stale: true,
+            under_way: None,
+            changes: Changes::default(),
         };
         queue.refresh(storage).await?;
         Ok(queue)
     }
 
-    /// Takes the sums anew when a dropped future left them in doubt.
+    /// Takes the sums anew when they are in doubt, and finds out what a dropped call has done.
     pub(crate) async fn refresh<S: Storage>(&mut self, storage: &mut S) -> Result<(), Fault<S::Error>> {
-        if !self.stale {
+        if !self.stale && self.under_way.is_none() {
             return Ok(());
         }
         let (mut owed, mut bytes, mut from, mut head) = (0_u32, 0_u64, Seq::FIRST, None);
+        let mut left = 0_u32;
         while let Some(Stored { seq, len }) = storage.read(from, &mut []).await? {
+            left =
+                left.saturating_add(self.under_way.is_some_and(|(_, range, _)| range.contains(seq)).into());
             owed = owed.saturating_add(1);
             bytes = bytes.saturating_add(len as u64);
             head = head.or(Some(seq));
@@ -83,7 +110,41 @@ impl Queue {
         self.oldest_event = self.head;
         self.end = self.end.max(from);
         self.stale = false;
+        #[cfg(whisperr_planted)]
+        if planted::is(Bug::ForgetDroppedCall) {
+            self.under_way = None;
+        }
+        match self.under_way.take() {
+            Some((Change::Accept, ..)) => self.count(Change::Accept, left),
+            Some((change, _, before)) => self.count(change, before.saturating_sub(left)),
+            None => {}
+        }
         Ok(())
+    }
+
+    fn count(&mut self, change: Change, operations: u32) {
+        #[cfg(whisperr_planted)]
+        if planted::is(Bug::SilentEviction) && matches!(change, Change::Evict) {
+            return;
+        }
+        let counter = match change {
+            Change::Accept => &mut self.changes.accepted,
+            Change::Evict => &mut self.changes.evicted,
+            Change::Expire => &mut self.changes.expired,
+            Change::SetAside => &mut self.changes.damaged,
+            Change::Settle => &mut self.settled,
+        };
+        *counter = counter.saturating_add(operations);
+    }
+
+    /// What came and went since this was asked last.
+    pub(crate) fn take_changes(&mut self) -> Changes {
+        core::mem::take(&mut self.changes)
+    }
+
+    /// How many operations of the settled batch have left, over all tries.
+    pub(crate) fn take_settled(&mut self) -> u32 {
+        core::mem::take(&mut self.settled)
     }
 
     pub(crate) const fn owed(&self) -> u32 {
@@ -110,25 +171,22 @@ impl Queue {
     }
 
     /// Appends a record, evicting the oldest events outside `pinned` as far as the bounds need it.
-    /// Returns how many were evicted.
     pub(crate) async fn append<S: Storage>(
         &mut self,
         storage: &mut S,
         seq: Seq,
         record: &[u8],
         pinned: Option<SeqRange>,
-    ) -> Result<u32, (u32, NoRoom<S::Error>)> {
-        let mut evicted = 0_u32;
+    ) -> Result<(), NoRoom<S::Error>> {
         let len = record.len() as u64;
         while self.owed >= self.operations_max || self.bytes.saturating_add(len) > self.bytes_max {
-            self.evict(storage, pinned).await.map_err(|error| (evicted, error))?;
-            evicted = evicted.saturating_add(1);
+            self.evict(storage, pinned).await?;
         }
         let owed_bytes = self.bytes;
         loop {
-            self.stale = true;
+            self.under_way = Some((Change::Accept, SeqRange::one(seq), 0));
             let appended = storage.append(seq, record).await;
-            self.stale = false;
+            self.under_way = None;
             let made_room = owed_bytes.saturating_sub(self.bytes);
             match appended {
                 Ok(()) => break,
@@ -137,16 +195,16 @@ impl Queue {
                     if self.overflow == Overflow::EvictOldest
                         && made_room <= len.saturating_mul(2).saturating_add(ROOM_SLACK) =>
                 {
-                    self.evict(storage, pinned).await.map_err(|error| (evicted, error))?;
-                    evicted = evicted.saturating_add(1);
+                    self.evict(storage, pinned).await?;
                 }
-                Err(fault) => return Err((evicted, fault.into())),
+                Err(fault) => return Err(fault.into()),
             }
         }
         self.owed = self.owed.saturating_add(1);
         self.bytes = self.bytes.saturating_add(len);
         self.end = seq.next();
-        Ok(evicted)
+        self.count(Change::Accept, 1);
+        Ok(())
     }
 
     /// Removes the oldest event that is not in flight. An identify is never evicted.
@@ -158,6 +216,8 @@ impl Queue {
         if self.overflow == Overflow::Refuse {
             return Err(NoRoom::NothingToEvict);
         }
+        #[cfg(whisperr_planted)]
+        let pinned = pinned.filter(|_| !planted::is(Bug::EvictInFlight));
         let mut from = self.oldest_event;
         let mut passed_pinned = false;
         let mut peek = [0; PEEK];
@@ -170,11 +230,18 @@ impl Queue {
             }
             from = seq.next();
             // What cannot be decoded is left for the runner, which sets it aside and says so.
-            if peek_kind(known) == Ok(Kind::Track) {
+            let evictable = peek_kind(known) == Ok(Kind::Track);
+            #[cfg(whisperr_planted)]
+            let evictable = evictable || planted::is(Bug::EvictIdentify);
+            if evictable {
+                #[cfg(whisperr_planted)]
+                if planted::is(Bug::PassFailedEviction) {
+                    self.oldest_event = from;
+                }
+                self.forget(storage, Change::Evict, SeqRange::one(seq)).await?;
                 if !passed_pinned {
                     self.oldest_event = from;
                 }
-                self.forget(storage, SeqRange::one(seq)).await?;
                 return Ok(());
             }
         }
@@ -188,8 +255,15 @@ impl Queue {
     pub(crate) async fn forget<S: Storage>(
         &mut self,
         storage: &mut S,
+        change: Change,
         range: SeqRange,
-    ) -> Result<Removed, Fault<S::Error>> {
+    ) -> Result<(), Fault<S::Error>> {
+        #[cfg(whisperr_planted)]
+        let range = if planted::is(Bug::RemoveOneMore) && change == Change::Settle {
+            SeqRange { last: range.last.next(), ..range }
+        } else {
+            range
+        };
         let (mut operations, mut bytes, mut from) = (0_u32, 0_u64, range.first.max(self.head));
         while let Some(Stored { seq, len }) = storage.read(from, &mut []).await? {
             if seq > range.last {
@@ -199,12 +273,12 @@ impl Queue {
             bytes = bytes.saturating_add(len as u64);
             from = seq.next();
         }
-        self.stale = true;
+        self.under_way = Some((change, range, operations));
         let removed = storage.remove(range).await;
-        self.stale = false;
+        self.under_way = None;
         removed?;
-        self.gone(range, operations, bytes);
-        Ok(Removed { operations })
+        self.gone(change, range, operations, bytes);
+        Ok(())
     }
 
     /// Sets one operation aside.
@@ -213,15 +287,16 @@ impl Queue {
         storage: &mut S,
         Stored { seq, len }: Stored,
     ) -> Result<(), Fault<S::Error>> {
-        self.stale = true;
+        self.under_way = Some((Change::SetAside, SeqRange::one(seq), 1));
         let moved = storage.set_aside(seq).await;
-        self.stale = false;
+        self.under_way = None;
         moved?;
-        self.gone(SeqRange::one(seq), 1, len as u64);
+        self.gone(Change::SetAside, SeqRange::one(seq), 1, len as u64);
         Ok(())
     }
 
-    fn gone(&mut self, range: SeqRange, operations: u32, bytes: u64) {
+    fn gone(&mut self, change: Change, range: SeqRange, operations: u32, bytes: u64) {
+        self.count(change, operations);
         self.owed = self.owed.saturating_sub(operations);
         self.bytes = self.bytes.saturating_sub(bytes);
         if range.first <= self.head {

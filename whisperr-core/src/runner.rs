@@ -145,10 +145,15 @@ async fn attempt<L: Shared, C: Clock, T: Transport>(
     let until = shared.lock().await.sending_until();
     let mut sent = pin!(transport.send(body.batch.request(), body));
     loop {
-        match select(sent.as_mut(), shared.wait(until)).await {
+        // The lock is asked for beside the request, which may hold it while its storage waits.
+        let over = async {
+            shared.wait(until).await;
+            shared.lock().await.must_abandon(Now::read(clock))
+        };
+        match select(sent.as_mut(), pin!(over)).await {
             Either::First(reply) => return reply.ok(),
-            Either::Second(()) if shared.lock().await.must_abandon(Now::read(clock)) => return None,
-            Either::Second(()) => {}
+            Either::Second(true) => return None,
+            Either::Second(false) => {}
         }
     }
 }

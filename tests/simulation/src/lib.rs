@@ -11,14 +11,31 @@
 //! assert_eq!(world.server().event_types(), ["door_opened"]);
 //! ```
 
+mod choices;
 mod clock;
+mod coverage;
+mod faulty;
+#[cfg(feature = "file")]
+mod file;
+pub mod life;
+mod medium;
 mod network;
+mod search;
 mod server;
+mod shrink;
 mod storage;
 mod world;
 
+pub use choices::{Choice, Choices, Enumeration};
 pub use clock::SimClock;
+pub use coverage::Seen;
+pub use faulty::{Failed, Faults, Faulty, Rates};
+#[cfg(feature = "file")]
+pub use file::FileMedium;
+pub use medium::Medium;
 pub use network::{Answer, Exchange, Network, SimTransport, lost_reply, no_reply, reply, retry_after};
+pub use search::{Failure, MediumKind, Summary, check_seed, parse_choices, print_choices};
 pub use server::Server;
+pub use shrink::shrink;
 pub use storage::{SimStorage, StorageFaults};
-pub use world::{Options, World};
+pub use world::{Options, SimClient, SimError, World};

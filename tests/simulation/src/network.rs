@@ -77,6 +77,10 @@ struct Inner {
     exchanges: Vec<Exchange>,
     /// When the answer under way arrives.
     due: Option<Instant>,
+    /// Requests whose answer the client got and has not been asked about, by their place in
+    /// `requests`, which counts from the last start of the client.
+    answered: Vec<usize>,
+    requests: usize,
 }
 
 impl fmt::Debug for Network {
@@ -90,7 +94,14 @@ impl Network {
     pub fn new(deliver: impl FnMut(&Request, &[u8]) + 'static) -> Self {
         let script: Script = Box::new(|_, _| reply(202));
         let deliver: Deliver = Box::new(deliver);
-        Self(Rc::new(RefCell::new(Inner { script, deliver, exchanges: Vec::new(), due: None })))
+        Self(Rc::new(RefCell::new(Inner {
+            script,
+            deliver,
+            exchanges: Vec::new(),
+            due: None,
+            answered: Vec::new(),
+            requests: 0,
+        })))
     }
 
     /// Replaces the script.
@@ -102,6 +113,20 @@ impl Network {
     #[must_use]
     pub fn exchanges(&self) -> Vec<Exchange> {
         self.0.borrow().exchanges.clone()
+    }
+
+    /// Which requests the client got an answer to since this was asked last, counted from the last
+    /// start of the client.
+    #[must_use]
+    pub fn take_answered(&self) -> Vec<usize> {
+        core::mem::take(&mut self.0.borrow_mut().answered)
+    }
+
+    /// The client starts anew: requests count from 0 again.
+    pub(crate) fn restarted(&self) {
+        let inner = &mut *self.0.borrow_mut();
+        inner.answered.clear();
+        inner.requests = 0;
     }
 
     /// When the answer under way arrives.
@@ -166,9 +191,12 @@ impl Transport for SimTransport {
         body.write_to(&mut bytes).await.map_err(|_| Broken)?;
         assert_eq!(bytes.0.len(), body.bytes(), "the length announced is the length written");
         let now = self.clock.now();
+        let index;
         let answer = {
             let inner = &mut *self.network.0.borrow_mut();
             let answer = (inner.script)(&request, &bytes.0);
+            index = inner.requests;
+            inner.requests = index.saturating_add(1);
             let status = answer.reply.map(|reply| reply.status());
             inner.exchanges.push(Exchange {
                 at: now,
@@ -186,6 +214,7 @@ impl Transport for SimTransport {
         if answer.processed {
             (self.network.0.borrow_mut().deliver)(&request, &bytes.0);
         }
+        self.network.0.borrow_mut().answered.push(index);
         answer.reply.ok_or(Broken)
     }
 }

@@ -36,6 +36,13 @@ impl SimStorage {
         Self { medium, faults: Rc::default() }
     }
 
+    /// Another medium with the same content.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        let medium = self.medium.borrow().clone();
+        Self { medium: Rc::new(RefCell::new(medium)), faults: Rc::default() }
+    }
+
     /// Sets which calls fail from here on.
     pub fn set_faults(&self, faults: StorageFaults) {
         self.faults.set(faults);

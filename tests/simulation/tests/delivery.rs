@@ -53,12 +53,18 @@ fn an_event_goes_out_after_the_interval_and_not_long_before() {
     let mut world = world();
     track(&mut world, 1);
 
-    world.advance(11_000);
+    // The first after a start may go out after half of it.
+    world.advance(7_400);
     assert_eq!(numbers(&world), [0_u64; 0]);
-    world.advance(4_100);
-
+    world.advance(7_700);
     assert_eq!(numbers(&world), [0]);
     assert_eq!(world.status().waiting, Waiting::Idle);
+
+    world.track(&Track::new("door_opened").user("u1").properties(props! { "n" => 1 })).unwrap();
+    world.advance(11_000);
+    assert_eq!(numbers(&world), [0]);
+    world.advance(4_100);
+    assert_eq!(numbers(&world), [0, 1]);
 }
 
 #[test]
@@ -453,8 +459,8 @@ fn a_long_outage_leaves_a_backlog_that_is_paced() {
 
     let gaps = gaps(&world)[before..].to_vec();
     assert_eq!(numbers(&world).len(), 200);
-    assert!(gaps[0] > 1000, "{gaps:?}");
-    assert!(gaps.iter().rev().take(10).all(|gap| *gap == 20), "{gaps:?}");
+    // One batch per flush interval at the slowest: the fleet would send as much in normal times.
+    assert!(gaps.iter().all(|gap| (5000..=15_020).contains(gap)), "{gaps:?}");
 }
 
 #[test]

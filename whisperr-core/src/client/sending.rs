@@ -10,6 +10,9 @@ use crate::dating::Dating;
 use crate::delivery::{Action, Exit};
 use crate::fetch::Fetched;
 use crate::notice::Notice;
+#[cfg(whisperr_planted)]
+use crate::planted::{self, Bug};
+use crate::queue::Change;
 use crate::record::Moment;
 use crate::storage::{Fault, Seq, SeqRange, Storage, Stored};
 use crate::transport::Reply;
@@ -40,7 +43,22 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         if self.queue.refresh(&mut self.storage).await.is_err() {
             self.delivery.handle_storage_fault(now.instant);
         }
+        self.note_changes();
         self.delivery.poll(now.instant, self.queue.owed())
+    }
+
+    /// Counts what came and went, and surfaces what was not delivered; returns whether the driver
+    /// must be woken for that.
+    pub(super) fn note_changes(&mut self) -> bool {
+        let changes = self.queue.take_changes();
+        add(&mut self.counters.accepted, changes.accepted);
+        add(&mut self.counters.evicted, changes.evicted);
+        add(&mut self.counters.expired, changes.expired);
+        let mut wake =
+            changes.evicted > 0 && self.delivery.add_notice(Notice::Evicted { count: changes.evicted });
+        wake |= changes.expired > 0 && self.delivery.add_notice(Notice::Expired { count: changes.expired });
+        self.note_damaged(changes.damaged);
+        wake
     }
 
     pub(super) fn note_damaged(&mut self, count: u32) {
@@ -82,17 +100,16 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
 
     /// Takes an operation that cannot be decoded out of the queue.
     pub(crate) async fn set_aside(&mut self, stored: Stored) -> Result<(), Fault<S::Error>> {
-        self.queue.set_aside(&mut self.storage, stored).await?;
-        self.note_damaged(1);
-        Ok(())
+        let moved = self.queue.set_aside(&mut self.storage, stored).await;
+        self.note_changes();
+        moved
     }
 
     /// Takes an event that the server would not take any more out of the queue.
     pub(crate) async fn expire(&mut self, seq: Seq) -> Result<(), Fault<S::Error>> {
-        self.queue.forget(&mut self.storage, SeqRange::one(seq)).await?;
-        add(&mut self.counters.expired, 1);
-        self.delivery.add_notice(Notice::Expired { count: 1 });
-        Ok(())
+        let removed = self.queue.forget(&mut self.storage, Change::Expire, SeqRange::one(seq)).await;
+        self.note_changes();
+        removed
     }
 
     /// Learns when the boot started in which something happened, once that can be known. It is
@@ -117,6 +134,10 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     /// server's and the device's: either alone may be wrong by years, and a proxy's `Date` is not
     /// the server's.
     fn expired_before(&self, now: Now) -> Option<UtcMillis> {
+        #[cfg(whisperr_planted)]
+        if planted::is(Bug::ExpireByDevice) {
+            return now.utc.map(|utc| utc.before(WINDOW));
+        }
         let (server, device) = self.delivery.server_time(now.instant).zip(now.utc)?;
         let apart = server.get().abs_diff(device.get());
         (apart <= CLOCKS_APART_MAX).then(|| server.min(device).before(WINDOW))
@@ -157,10 +178,10 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
 
     /// Removes the operations of a settled batch.
     pub(crate) async fn remove(&mut self, now: Now, batch: Batch) {
-        let removed = self.queue.forget(&mut self.storage, batch.range()).await;
-        let operations = removed.as_ref().map_or(0, |removed| removed.operations);
+        let removed = self.queue.forget(&mut self.storage, Change::Settle, batch.range()).await;
         let Some(exit) = self.delivery.handle_removed(now.instant, removed.is_ok()) else { return };
         self.pinned = None;
+        let operations = self.queue.take_settled();
         match exit {
             Exit::Acknowledged { rejected } => {
                 add(&mut self.counters.acknowledged, operations);

@@ -56,6 +56,10 @@ impl Directory {
     }
 }
 
+fn not_a_file() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a file")
+}
+
 /// Creates the directory and its parents, and makes their names durable.
 fn create(path: &Path) -> io::Result<()> {
     if path.is_dir() {
@@ -85,11 +89,7 @@ impl Disk for Directory {
 
     fn open(&self, name: &str) -> io::Result<DirectoryFile> {
         let file = platform::open_file(&self.handle, &self.path, name)?;
-        if file.metadata()?.is_file() {
-            Ok(DirectoryFile(file))
-        } else {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"))
-        }
+        if file.metadata()?.is_file() { Ok(DirectoryFile(file)) } else { Err(not_a_file()) }
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

@@ -25,7 +25,8 @@ pub trait Disk: fmt::Debug + Send + 'static {
     /// Opens an existing file, never through a symbolic link.
     ///
     /// # Errors
-    /// When there is no such file, or it is not a file.
+    /// [`io::ErrorKind::NotFound`] when there is no such file, [`io::ErrorKind::InvalidInput`] when
+    /// it is not a file; anything else when it cannot be opened now.
     fn open(&self, name: &str) -> io::Result<Self::File>;
 
     /// Removes a name.

@@ -36,6 +36,7 @@ mod reader;
 mod reclaim;
 mod recover;
 mod report;
+mod resume;
 mod scan;
 mod segment;
 #[doc(hidden)]
@@ -79,7 +80,8 @@ impl FileStorage {
     /// [`open_report`](Self::open_report).
     ///
     /// # Errors
-    /// [`OpenError`] when the directory cannot be used at all, or an option is out of its range.
+    /// [`OpenError`] when the directory cannot be used at all, a file of the queue cannot be opened,
+    /// as without permission or with too many files open, or an option is out of its range.
     pub fn open(path: &Path, options: FileOptions) -> Result<Self, OpenError> {
         Self::open_on(Directory::open(path)?, options).map_err(|error| match error {
             OpenError::Unusable { error, .. } => OpenError::Unusable { path: path.into(), error },
@@ -92,7 +94,8 @@ impl<D: Disk> FileStorage<D> {
     /// Opens the queue on any disk.
     ///
     /// # Errors
-    /// [`OpenError::Unusable`] when the disk cannot be listed, [`OpenError::OutOfRange`].
+    /// [`OpenError::Unusable`] when the disk cannot be listed, or a file that is there not opened;
+    /// [`OpenError::OutOfRange`].
     pub fn open_on(disk: D, options: FileOptions) -> Result<Self, OpenError> {
         let (log, report) = recover::open(disk, options)?;
         Ok(Self { log, report })

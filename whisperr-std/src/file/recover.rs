@@ -13,11 +13,11 @@ use std::sync::Arc;
 use whisperr_core::Slot;
 
 use super::aside;
-use super::disk::{Disk, DiskFile, read_full};
+use super::disk::{Disk, read_full};
 use super::error::OpenError;
 use super::frame::Frame;
 use super::index::{Entry, Index};
-use super::log::{Active, Log, Slots, empty_slots};
+use super::log::{Log, Slots, empty_slots};
 use super::options::FileOptions;
 use super::reader::Reader;
 use super::report::OpenReport;
@@ -38,7 +38,7 @@ const RECORDS_PER_BYTE: u64 = 8;
 struct Findings {
     entries: Vec<Entry>,
     removed: Vec<Span>,
-    /// Numbers that segments of a later version may use.
+    /// Numbers that segments of a later version, or what cannot be read, may use.
     newer: Vec<Span>,
     slots: Box<Slots>,
     slot_version: u64,
@@ -88,7 +88,8 @@ pub(super) fn open<D: Disk>(disk: D, options: FileOptions) -> Result<(Log<D>, Op
     segments.sort_unstable();
     let newest = segments.last().copied();
     for name in segments {
-        findings.read_segment(&disk, name, Some(name) == newest);
+        let read = findings.read_segment(&disk, name, Some(name) == newest);
+        read.map_err(|error| OpenError::Unusable { path: ".".into(), error })?;
     }
     Ok(findings.into_log(disk, options))
 }
@@ -98,20 +99,37 @@ fn is_stale(name: &str) -> bool {
     name.strip_suffix(".tmp").is_some_and(|rest| SegmentName::parse(rest).is_some())
 }
 
+/// Whether a name is gone, or names something that is not a file.
+fn is_no_file(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput)
+}
+
 impl Findings {
-    fn read_segment<D: Disk>(&mut self, disk: &D, name: SegmentName, newest: bool) {
-        self.next_id = self.next_id.max(name.id.saturating_add(1));
-        self.next = self.next.max(name.first);
-        let before = self.last.take();
+    /// Takes what a segment holds. One that is no file, or is not there any more, holds nothing: what
+    /// was in it shows as missing numbers. One that cannot be opened may well be there later with
+    /// all it holds: to go on without it would be to give its records up.
+    fn read_segment<D: Disk>(&mut self, disk: &D, name: SegmentName, newest: bool) -> io::Result<()> {
         let key = u32::try_from(self.segments.len()).unwrap_or(u32::MAX);
         let mut segment = Segment::new(name, 0);
         let scanned = disk.open(&name.file()).and_then(|file| {
             scan(name, &file, |offset, frame, intact| self.take_frame(key, offset, frame, intact))
         });
-        let Ok(scan) = scanned else {
-            // What it held shows as missing numbers.
-            self.segments.push(segment);
-            return;
+        let holds = |scan: &Scan| scan.header != Header::Damaged || scan.end > HEADER as u64;
+        if !name.is_plausible() && !scanned.as_ref().is_ok_and(holds) {
+            // Nothing but its name says that it is the queue's, and nobody can count on from there.
+            self.report.foreign_files = self.report.foreign_files.saturating_add(1);
+            return Ok(());
+        }
+        self.next_id = self.next_id.max(name.id.saturating_add(1));
+        self.next = self.next.max(name.first);
+        let before = self.last.take();
+        let scan = match scanned {
+            Ok(scan) => scan,
+            Err(error) if is_no_file(&error) => {
+                self.segments.push(segment);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
         };
         if let Header::Newer(version) = scan.header {
             self.report.newer_segments = self.report.newer_segments.saturating_add(1);
@@ -122,7 +140,7 @@ impl Findings {
             self.next = self.next.max(span.last.saturating_add(1));
             self.newer.push(span);
             self.last = before;
-            return;
+            return Ok(());
         }
         // One that others follow was finished: what it held is lost, and counted.
         let unfinished = newest
@@ -131,19 +149,39 @@ impl Findings {
             && (scan.blank || scan.size <= HEADER as u64);
         if unfinished && disk.remove(&name.file()).is_ok() {
             self.last = before;
-            return;
+            return Ok(());
         }
         segment.len = scan.end;
         let damaged = scan.damaged.clone();
         let bytes: u64 = damaged.iter().map(|(_, len)| *len).sum();
         self.report.damaged_bytes = self.report.damaged_bytes.saturating_add(bytes);
-        self.report.torn_bytes = self.report.torn_bytes.saturating_add(scan.size.saturating_sub(scan.end));
+        let rest = scan.size.saturating_sub(scan.end);
+        if scan.partial {
+            self.report.damaged_bytes = self.report.damaged_bytes.saturating_add(rest);
+            self.skip_unread(scan.size, if newest { rest } else { 0 });
+        } else {
+            self.report.torn_bytes = self.report.torn_bytes.saturating_add(rest);
+        }
         for (offset, len) in damaged.into_iter().take(COPIES_MAX) {
             self.damaged.push((name, offset, len));
         }
         self.segments.push(segment);
         if scan.header == Header::Valid && !scan.partial {
             self.last = Some((key, scan));
+        }
+        Ok(())
+    }
+
+    /// Sees to it that nothing takes the place of what the medium refuses to read, and that the
+    /// refusal is told: `behind` are the bytes behind the last number there is.
+    fn skip_unread(&mut self, bytes: u64, behind: u64) {
+        self.slot_version = self.slot_version.saturating_add(bytes);
+        if behind > 0 {
+            // Nobody can say how many records stand there. One of them is counted.
+            let first = self.next.saturating_add(1);
+            let last = first.saturating_add(behind);
+            self.newer.push(Span { first, last });
+            self.next = last.saturating_add(1);
         }
     }
 
@@ -178,6 +216,7 @@ impl Findings {
     }
 
     fn into_log<D: Disk>(mut self, disk: D, options: FileOptions) -> (Log<D>, OpenReport) {
+        let unsynced_from = self.unsynced_from();
         let (entries, lost) = self.settle();
         self.report.records = entries.len() as u64;
         self.report.missing = lost.count();
@@ -219,12 +258,20 @@ impl Findings {
             log.write_on(key, &scan);
             log.complete_slots(key, &self.slot_keys);
         }
+        log.sync_older(unsynced_from, self.floor);
         if log.active.is_some() {
             // The segment that says so is durable.
             log.floor = self.floor;
             log.delete_consumed();
         }
         (log, self.report)
+    }
+
+    /// The oldest segment that a killed process may have left without a sync: the newest one with
+    /// records, besides the very newest. What stands between them are starts that came to nothing.
+    fn unsynced_from(&self) -> u32 {
+        let newest = u32::try_from(self.segments.len()).unwrap_or(u32::MAX).saturating_sub(1);
+        self.entries.iter().map(|entry| entry.key).filter(|key| *key < newest).max().unwrap_or(0)
     }
 
     /// Decides what is owed and what is lost.
@@ -252,67 +299,6 @@ impl Findings {
         let known: Spans = held.chain(others).collect();
         let lost = known.gaps(oldest, self.next.saturating_sub(1));
         (entries, lost)
-    }
-}
-
-impl<D: Disk> Log<D> {
-    /// Goes on behind the last frame of the newest segment, once that is durable and if it is whole.
-    fn write_on(&mut self, key: u32, scan: &Scan) {
-        let Some(segment) = self.segment(key).copied() else {
-            return;
-        };
-        let Ok(file) = self.disk.open(&segment.name.file()) else {
-            return;
-        };
-        let ready = if scan.size > scan.end {
-            // Nothing is ever written behind what a cut left.
-            file.truncate(scan.end).and_then(|()| self.sync_if(|| file.sync_all()))
-        } else {
-            self.sync_if(|| file.sync_data())
-        };
-        if ready.is_err() {
-            // The next segment takes over; what this one holds is moved there.
-            let _ = self.move_records(key);
-            return;
-        }
-        if !scan.damaged.is_empty() {
-            // It is kept as it is: what is written from here on stands in a segment without damage.
-            return;
-        }
-        // Where blocks cannot be set aside, the segment grows as it is written.
-        let _ = file.preallocate(u64::from(self.options.segment_bytes).max(scan.end));
-        let file = Arc::new(file);
-        self.shared.install(file.clone(), 0);
-        let len = scan.end;
-        let binding = segment.binding;
-        self.active = Some(Active { key, file, binding, len, fresh: 0, abandoned: false });
-    }
-
-    /// Sees to it that the segment which is written on has every slot: a cut may have ended its
-    /// creation half-way, and the segments before it go when their records do.
-    fn complete_slots(&mut self, key: u32, stand_in: &[Option<u32>]) {
-        if self.active.as_ref().is_none_or(|active| active.key != key) {
-            return;
-        }
-        for (number, stands_in) in (0..).zip(stand_in) {
-            let Some(slot) = self.slots.get(usize::from(number)).cloned() else { continue };
-            if stands_in.is_none_or(|stands_in| stands_in == key) {
-                continue;
-            }
-            let frame = Frame::Slot { number, version: slot.version, value: slot.value() };
-            if self.write(frame).is_err() {
-                // The next segment starts with all of them.
-                if let Some(active) = &mut self.active {
-                    active.abandoned = true;
-                }
-                return;
-            }
-            self.moved_position = self.position;
-        }
-    }
-
-    fn sync_if(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        if self.options.syncs() { sync() } else { Ok(()) }
     }
 }
 

@@ -10,8 +10,10 @@ pub(super) const VERSION: u16 = 1;
 pub(super) const HEADER: usize = 32;
 const MAGIC: &[u8; 8] = b"whsprlog";
 const SUFFIX: &str = ".log";
-/// Names are not covered by a checksum. What a name can claim leaves room to count on from there.
-const NAME_MAX: u64 = 1 << 62;
+/// The end of what this library ever gives out as an id or a first number.
+const NAME_END: u64 = 1 << 63;
+/// Names are not covered by a checksum. What one alone can claim leaves room to count on from there.
+const CLAIM_END: u64 = 1 << 62;
 
 /// The id of a segment, and the sequence number that was next when it was created.
 ///
@@ -34,8 +36,21 @@ impl SegmentName {
         let (id, first) = name.strip_suffix(SUFFIX)?.split_once('-')?;
         let parsed =
             Self { id: u64::from_str_radix(id, 16).ok()?, first: u64::from_str_radix(first, 16).ok()? };
-        let plausible = parsed.id < NAME_MAX && parsed.first < NAME_MAX;
-        (plausible && parsed.file() == name).then_some(parsed)
+        (parsed.is_ours() && parsed.file() == name).then_some(parsed)
+    }
+
+    /// Whether the name is taken at its word, whatever the file holds.
+    pub(super) fn is_plausible(self) -> bool {
+        self.is_below(CLAIM_END)
+    }
+
+    /// Whether a later start recognises the name.
+    pub(super) fn is_ours(self) -> bool {
+        self.is_below(NAME_END)
+    }
+
+    fn is_below(self, end: u64) -> bool {
+        self.id < end && self.first < end
     }
 
     /// The bytes the segment starts with.

@@ -2,7 +2,8 @@
 //!
 //! It keeps apart what a process sees and what a power cut leaves: a write is durable after a sync
 //! of its file, a name after a sync of the directory, and until then each on its own may survive,
-//! torn at any byte, or not.
+//! torn at any byte, sector or page, or not, whatever became of those before it. The kernel may
+//! write any of it back earlier; what is durable may rot.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,8 +13,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::disk::{Disk, DiskFile};
 
 mod chance;
+mod cut;
+mod decay;
+mod faults;
+mod world;
 
 pub use chance::Chance;
+#[cfg(test)]
+pub(super) use cut::{Fate, Judge, Pending};
+pub use faults::Faults;
+
+use faults::count;
+use world::{Change, Naming, Node, Plan, World};
 
 /// What a failing call does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +38,20 @@ pub enum Failure {
     Short,
 }
 
+/// What a sync does instead of its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SyncFault {
+    /// It fails, and what it covered in the file never becomes durable, although later syncs say
+    /// `Ok` and reads find it until the power is cut. Names stay as they are.
+    Dropped,
+    /// It fails although everything became durable.
+    Durable,
+    /// It says `Ok`, and nothing becomes durable. No promise holds on such a disk: this is to prove
+    /// that a harness notices.
+    Lie,
+}
+
 /// What of the writes that no sync covers a power cut leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -35,56 +60,8 @@ pub enum Survivors {
     All,
     /// None of them.
     None,
-    /// Any of them, each torn at any byte, as this seed says.
+    /// Any of them, torn anywhere, as this seed says.
     Some(u64),
-}
-
-/// The calls to fail, counted from the next one.
-#[derive(Debug, Clone, Copy)]
-struct Plan {
-    calls_left: u64,
-    failure: Failure,
-    for_ever: bool,
-    syncs_only: bool,
-}
-
-#[derive(Debug, Clone)]
-enum Change {
-    Write { offset: usize, bytes: Vec<u8> },
-    Truncate { len: usize },
-}
-
-#[derive(Debug, Clone, Default)]
-struct Node {
-    /// What a process sees.
-    live: Vec<u8>,
-    /// What is durable.
-    durable: Vec<u8>,
-    /// What no sync covers.
-    unsynced: Vec<Change>,
-    blocks: usize,
-}
-
-#[derive(Debug, Clone)]
-enum Naming {
-    Create { name: String, node: usize },
-    Remove { name: String },
-}
-
-#[derive(Debug, Default)]
-struct World {
-    nodes: Vec<Node>,
-    names: BTreeMap<String, usize>,
-    durable_names: BTreeMap<String, usize>,
-    unsynced_names: Vec<Naming>,
-    plan: Option<Plan>,
-    /// Calls and written bytes until the power is cut.
-    cut_after: Option<u64>,
-    off: bool,
-    capacity: Option<usize>,
-    calls: u64,
-    steps: u64,
-    syncs: u64,
 }
 
 /// A disk in memory. Clones are the same disk.
@@ -104,132 +81,8 @@ fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn write_into(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
-    let end = offset.saturating_add(bytes.len());
-    if content.len() < end {
-        content.resize(end, 0);
-    }
-    if let Some(place) = content.get_mut(offset..end) {
-        place.copy_from_slice(bytes);
-    }
-}
-
-fn apply(content: &mut Vec<u8>, change: &Change, chance: Option<&mut Chance>) {
-    match change {
-        Change::Truncate { len } => content.resize(*len, 0),
-        Change::Write { offset, bytes } => {
-            let Some(chance) = chance else {
-                return write_into(content, *offset, bytes);
-            };
-            // The file may have its new length before it has its new bytes.
-            if chance.below(4) == 0 {
-                let end = offset.saturating_add(bytes.len());
-                content.resize(end.max(content.len()), 0);
-            }
-            let torn = chance.below_usize(bytes.len().saturating_add(1));
-            let kept = if chance.below(2) == 0 { bytes.len() } else { torn };
-            write_into(content, *offset, bytes.get(..kept).unwrap_or_default());
-        }
-    }
-}
-
-impl World {
-    /// Counts a call and decides whether it fails.
-    fn call(&mut self, is_sync: bool) -> Result<(), Failure> {
-        if self.off {
-            return Err(Failure::Medium);
-        }
-        self.calls = self.calls.saturating_add(1);
-        self.steps = self.steps.saturating_add(1);
-        if let Some(left) = &mut self.cut_after {
-            match left.checked_sub(1) {
-                Some(less) => *left = less,
-                None => {
-                    self.off = true;
-                    return Err(Failure::Medium);
-                }
-            }
-        }
-        let Some(plan) = &mut self.plan else {
-            return Ok(());
-        };
-        if plan.syncs_only && !is_sync {
-            return Ok(());
-        }
-        if plan.calls_left > 0 {
-            plan.calls_left = plan.calls_left.saturating_sub(1);
-            return Ok(());
-        }
-        let failure = plan.failure;
-        if !plan.for_ever {
-            self.plan = None;
-        }
-        Err(failure)
-    }
-
-    fn used(&self) -> usize {
-        let nodes = self.names.values().filter_map(|node| self.nodes.get(*node));
-        nodes.map(|node| node.live.len().max(node.blocks)).fold(0, usize::saturating_add)
-    }
-
-    fn write(&mut self, at: usize, offset: usize, bytes: &[u8]) -> io::Result<usize> {
-        let mut taken = bytes.len();
-        match self.call(false) {
-            Ok(()) => {}
-            Err(Failure::Short) => taken /= 2,
-            Err(failure) => return Err(failure.into()),
-        }
-        let mut cut = false;
-        if let Some(left) = &mut self.cut_after {
-            let fits = usize::try_from(*left).unwrap_or(usize::MAX);
-            cut = fits < taken;
-            taken = taken.min(fits);
-            *left = left.saturating_sub(taken as u64);
-        }
-        self.steps = self.steps.saturating_add(taken as u64);
-        if let Some(capacity) = self.capacity {
-            let held = self.nodes.get(at).map_or(0, |node| node.live.len().max(node.blocks));
-            let free = capacity.saturating_sub(self.used());
-            taken = taken.min(held.saturating_add(free).saturating_sub(offset));
-        }
-        let bytes = bytes.get(..taken).unwrap_or_default();
-        if let Some(node) = self.nodes.get_mut(at).filter(|_| taken > 0) {
-            write_into(&mut node.live, offset, bytes);
-            node.unsynced.push(Change::Write { offset, bytes: bytes.to_vec() });
-        }
-        if cut {
-            self.off = true;
-            return Err(Failure::Medium.into());
-        }
-        if taken == 0 && self.capacity.is_some() {
-            return Err(Failure::Full.into());
-        }
-        Ok(taken)
-    }
-
-    fn sync(&mut self, at: usize) -> io::Result<()> {
-        self.syncs = self.syncs.saturating_add(1);
-        let result = self.call(true);
-        let off = self.off;
-        let Some(node) = self.nodes.get_mut(at) else {
-            return Ok(());
-        };
-        match result {
-            Ok(()) => {
-                for change in node.unsynced.drain(..) {
-                    apply(&mut node.durable, &change, None);
-                }
-                Ok(())
-            }
-            Err(failure) => {
-                if !off {
-                    // The pages count as clean from here on: the next sync finds nothing to do.
-                    node.unsynced.clear();
-                }
-                Err(failure.into())
-            }
-        }
-    }
+fn shared(world: World) -> SimulatedDisk {
+    SimulatedDisk { world: Arc::new(Mutex::new(world)) }
 }
 
 impl From<Failure> for io::Error {
@@ -250,28 +103,38 @@ impl SimulatedDisk {
 
     /// Lets the call behind the next `calls` fail, and every one behind it if `for_ever`.
     pub fn fail_after(&self, calls: u64, failure: Failure, for_ever: bool) {
-        let plan = Plan { calls_left: calls, failure, for_ever, syncs_only: false };
-        lock(&self.world).plan = Some(plan);
+        lock(&self.world).plan = Some(Plan { left: calls, fault: failure, for_ever });
     }
 
     /// Lets the sync behind the next `syncs` fail. What it covered is lost, and later syncs succeed.
     pub fn fail_sync_after(&self, syncs: u64) {
-        let failure = Failure::Medium;
-        let plan = Plan { calls_left: syncs, failure, for_ever: false, syncs_only: true };
-        lock(&self.world).plan = Some(plan);
+        self.fault_sync_after(syncs, SyncFault::Dropped, false);
+    }
+
+    /// Lets the sync behind the next `syncs` go wrong, and every one behind it if `for_ever`.
+    pub fn fault_sync_after(&self, syncs: u64, fault: SyncFault, for_ever: bool) {
+        lock(&self.world).sync_plan = Some(Plan { left: syncs, fault, for_ever });
+    }
+
+    /// Lets a signal interrupt one of so many reads and writes, at least 2; 0 ends it.
+    pub fn interrupt_every(&self, transfers: u64) {
+        lock(&self.world).interrupt_every = transfers;
     }
 
     /// Ends all faults that were asked for.
     pub fn heal(&self) {
         let mut world = lock(&self.world);
         world.plan = None;
+        world.sync_plan = None;
+        world.interrupt_every = 0;
         world.capacity = None;
     }
 
-    /// Whether a fault that was asked for is still to come.
+    /// Whether a failing call that was asked for is still to come.
     #[must_use]
     pub fn has_plan(&self) -> bool {
-        lock(&self.world).plan.is_some()
+        let world = lock(&self.world);
+        world.plan.is_some() || world.sync_plan.is_some()
     }
 
     /// Limits the disk to this many bytes.
@@ -288,6 +151,12 @@ impl SimulatedDisk {
     /// Cuts the power after this many calls and written bytes. From then on every call fails.
     pub fn cut_after(&self, steps: u64) {
         lock(&self.world).cut_after = Some(steps);
+    }
+
+    /// Whether that cut has come.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        lock(&self.world).off
     }
 
     /// Calls and written bytes so far.
@@ -308,62 +177,27 @@ impl SimulatedDisk {
         lock(&self.world).syncs
     }
 
-    /// What a restart finds after a power cut at this moment. This disk goes on.
+    /// What happened to this disk, and to those before it that were cut.
     #[must_use]
-    pub fn after_cut(&self, survivors: Survivors) -> Self {
-        let world = lock(&self.world);
-        let mut chance = match survivors {
-            Survivors::Some(seed) => Some(Chance::new(seed)),
-            Survivors::All | Survivors::None => None,
-        };
-        let keeps = |chance: &mut Option<Chance>| match chance {
-            Some(chance) => chance.below(2) == 0,
-            None => survivors == Survivors::All,
-        };
-        let mut nodes = world.nodes.clone();
-        for node in &mut nodes {
-            let mut content = node.durable.clone();
-            if survivors == Survivors::All {
-                content.clone_from(&node.live);
-            } else {
-                for change in &node.unsynced {
-                    if keeps(&mut chance) {
-                        apply(&mut content, change, chance.as_mut());
-                    }
-                }
-            }
-            *node = Node { live: content.clone(), durable: content, ..Node::default() };
-        }
-        let mut names = world.durable_names.clone();
-        for naming in &world.unsynced_names {
-            if keeps(&mut chance) {
-                match naming {
-                    Naming::Create { name, node } => names.insert(name.clone(), *node),
-                    Naming::Remove { name } => names.remove(name),
-                };
-            }
-        }
-        let durable_names = names.clone();
-        let world = World { nodes, names, durable_names, ..World::default() };
-        Self { world: Arc::new(Mutex::new(world)) }
+    pub fn faults(&self) -> Faults {
+        lock(&self.world).faults
     }
 
-    /// The names and contents of all files.
+    /// The names and contents of all files, as a process sees them.
     #[must_use]
     pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let world = lock(&self.world);
-        let content = |node: &usize| world.nodes.get(*node).map(|node| node.live.clone());
-        world.names.iter().map(|(name, node)| (name.clone(), content(node).unwrap_or_default())).collect()
+        let content = |at: &usize| world.nodes.get(*at).map(|node| Vec::clone(&node.live));
+        world.names.iter().map(|(name, at)| (name.to_string(), content(at).unwrap_or_default())).collect()
     }
 
     /// Puts a durable file there, or replaces its content.
     pub fn put(&self, name: &str, content: &[u8]) {
         let mut world = lock(&self.world);
-        let node = world.nodes.len();
-        let (live, durable) = (content.to_vec(), content.to_vec());
-        world.nodes.push(Node { live, durable, ..Node::default() });
-        world.names.insert(name.into(), node);
-        world.durable_names.insert(name.into(), node);
+        let node = world.add(Node::at_rest(Arc::new(content.to_vec())));
+        let name: Arc<str> = name.into();
+        world.names.insert(Arc::clone(&name), node);
+        world.durable_names.insert(name, node);
     }
 
     /// Takes a file away for good.
@@ -372,6 +206,13 @@ impl SimulatedDisk {
         world.names.remove(name);
         world.durable_names.remove(name);
     }
+
+    fn file(&self, world: &mut World, node: usize) -> SimulatedFile {
+        if let Some(node) = world.nodes.get_mut(node) {
+            node.opens = node.opens.saturating_add(1);
+        }
+        SimulatedFile { world: Arc::clone(&self.world), node }
+    }
 }
 
 impl Disk for SimulatedDisk {
@@ -379,45 +220,50 @@ impl Disk for SimulatedDisk {
 
     fn list(&self) -> io::Result<Vec<OsString>> {
         let mut world = lock(&self.world);
-        world.call(false)?;
-        Ok(world.names.keys().map(OsString::from).collect())
+        world.call()?;
+        Ok(world.names.keys().map(|name| OsString::from(&**name)).collect())
     }
 
     fn create(&self, name: &str) -> io::Result<SimulatedFile> {
         let mut world = lock(&self.world);
-        world.call(false)?;
+        world.call()?;
         if world.names.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let node = world.nodes.len();
-        world.nodes.push(Node::default());
-        world.names.insert(name.into(), node);
-        world.unsynced_names.push(Naming::Create { name: name.into(), node });
-        Ok(SimulatedFile { world: Arc::clone(&self.world), node })
+        let node = world.add(Node::default());
+        let name: Arc<str> = name.into();
+        world.names.insert(Arc::clone(&name), node);
+        world.unsynced_names.push(Naming::Create { name, node });
+        Ok(self.file(&mut world, node))
     }
 
     fn open(&self, name: &str) -> io::Result<SimulatedFile> {
         let mut world = lock(&self.world);
-        world.call(false)?;
+        world.call()?;
         let node = world.names.get(name).copied().ok_or(io::ErrorKind::NotFound)?;
-        Ok(SimulatedFile { world: Arc::clone(&self.world), node })
+        Ok(self.file(&mut world, node))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut world = lock(&self.world);
-        world.call(false)?;
-        world.names.remove(name).ok_or(io::ErrorKind::NotFound)?;
-        world.unsynced_names.push(Naming::Remove { name: name.into() });
+        world.call()?;
+        let (name, _) = world.names.remove_entry(name).ok_or(io::ErrorKind::NotFound)?;
+        world.unsynced_names.push(Naming::Remove { name });
         Ok(())
     }
 
     fn sync_directory(&self) -> io::Result<()> {
+        lock(&self.world).sync_directory()
+    }
+}
+
+impl Drop for SimulatedFile {
+    fn drop(&mut self) {
         let mut world = lock(&self.world);
-        world.syncs = world.syncs.saturating_add(1);
-        world.call(true)?;
-        world.durable_names = world.names.clone();
-        world.unsynced_names.clear();
-        Ok(())
+        if let Some(node) = world.nodes.get_mut(self.node) {
+            node.opens = node.opens.saturating_sub(1);
+        }
+        world.sweep(self.node);
     }
 }
 
@@ -428,28 +274,32 @@ impl DiskFile for SimulatedFile {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let mut world = lock(&self.world);
-        world.call(false)?;
+        world.call()?;
+        if world.is_interrupted() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         let node = world.nodes.get(self.node).ok_or(io::ErrorKind::NotFound)?;
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let bytes = node.live.get(offset..).unwrap_or_default();
-        for (to, byte) in buffer.iter_mut().zip(bytes) {
-            *to = *byte;
+        let bytes = bytes.get(..buffer.len()).unwrap_or(bytes);
+        if let Some(to) = buffer.get_mut(..bytes.len()) {
+            to.copy_from_slice(bytes);
         }
-        Ok(bytes.len().min(buffer.len()))
+        Ok(bytes.len())
     }
 
     fn size(&self) -> io::Result<u64> {
         let mut world = lock(&self.world);
-        world.call(false)?;
+        world.call()?;
         Ok(world.nodes.get(self.node).map_or(0, |node| node.live.len() as u64))
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
         let mut world = lock(&self.world);
-        world.call(false)?;
+        world.call()?;
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         if let Some(node) = world.nodes.get_mut(self.node).filter(|node| len < node.live.len()) {
-            node.live.truncate(len);
+            Arc::make_mut(&mut node.live).truncate(len);
             node.blocks = 0;
             node.unsynced.push(Change::Truncate { len });
         }
@@ -458,11 +308,11 @@ impl DiskFile for SimulatedFile {
 
     fn preallocate(&self, len: u64) -> io::Result<()> {
         let mut world = lock(&self.world);
-        world.call(false)?;
+        world.call()?;
         let len = usize::try_from(len).unwrap_or(usize::MAX);
-        let held = world.nodes.get(self.node).map_or(0, |node| node.live.len().max(node.blocks));
         let free = world.capacity.map_or(usize::MAX, |all| all.saturating_sub(world.used()));
-        if len.saturating_sub(held) > free {
+        if len.saturating_sub(world.held(self.node)) > free {
+            count(&mut world.faults.full);
             return Err(Failure::Full.into());
         }
         if let Some(node) = world.nodes.get_mut(self.node) {

@@ -87,6 +87,9 @@ impl<D: Disk> Log<D> {
         // A name can be taken by a file that appeared since the directory was read.
         for _ in 0..8 {
             let name = SegmentName { id: self.next_id, first: self.next };
+            if !name.is_ours() {
+                return Err(fault(Step::Create, &io::ErrorKind::InvalidInput.into()));
+            }
             self.next_id = self.next_id.saturating_add(1);
             match self.disk.create(&name.file()) {
                 Ok(file) => return Ok((name, file)),

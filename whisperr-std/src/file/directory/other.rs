@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
+use super::not_a_file;
 use crate::file::error::OpenError;
 
 /// Files are opened by path.
@@ -29,7 +30,11 @@ pub(super) fn create_file(_handle: &Handle, path: &Path, name: &str) -> io::Resu
 }
 
 pub(super) fn open_file(_handle: &Handle, path: &Path, name: &str) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).open(path.join(name))
+    let path = path.join(name);
+    OpenOptions::new().read(true).write(true).open(&path).map_err(|error| match path.symlink_metadata() {
+        Ok(metadata) if !metadata.is_file() => not_a_file(),
+        _ => error,
+    })
 }
 
 pub(super) fn remove(_handle: &Handle, path: &Path, name: &str) -> io::Result<()> {

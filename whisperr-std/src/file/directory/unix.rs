@@ -5,8 +5,10 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::retry_on_intr;
 
+use super::not_a_file;
 use crate::file::error::OpenError;
 
 /// The open directory: files are opened relative to it, wherever its path leads later.
@@ -52,11 +54,18 @@ fn file_flags() -> OFlags {
 
 pub(super) fn create_file(handle: &Handle, _path: &Path, name: &str) -> io::Result<File> {
     let flags = file_flags() | OFlags::CREATE | OFlags::EXCL;
-    Ok(File::from(rustix::fs::openat(handle, name, flags, Mode::RUSR | Mode::WUSR)?))
+    Ok(File::from(retry_on_intr(|| rustix::fs::openat(handle, name, flags, Mode::RUSR | Mode::WUSR))?))
 }
 
 pub(super) fn open_file(handle: &Handle, _path: &Path, name: &str) -> io::Result<File> {
-    Ok(File::from(rustix::fs::openat(handle, name, file_flags(), Mode::empty())?))
+    let opened = retry_on_intr(|| rustix::fs::openat(handle, name, file_flags(), Mode::empty()));
+    opened.map(File::from).map_err(|errno| {
+        // What is no file is refused with a different number by every kind of thing and system.
+        match rustix::fs::statat(handle, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if !FileType::from_raw_mode(stat.st_mode).is_file() => not_a_file(),
+            _ => errno.into(),
+        }
+    })
 }
 
 pub(super) fn remove(handle: &Handle, _path: &Path, name: &str) -> io::Result<()> {

@@ -18,8 +18,4 @@ impl Chance {
         self.0 ^= self.0 << 17;
         (self.0 >> 11).checked_rem(end).unwrap_or(0)
     }
-
-    pub(super) fn below_usize(&mut self, end: usize) -> usize {
-        usize::try_from(self.below(end as u64)).unwrap_or(0)
-    }
 }

@@ -274,3 +274,16 @@ fn a_sector_that_cannot_be_read_does_not_hold_up_the_walk_for_ever() {
     assert_eq!(storage.take_damaged(), 1);
     assert_eq!(numbers(&mut storage), [2, 3, 4, 5, 6, 7]);
 }
+
+#[test]
+fn names_at_the_end_of_all_numbers_do_not_make_the_log_forget() {
+    let id = |id, first| SegmentName { id, first }.file();
+    let end = 1 << 62;
+    for name in [id(end - 1, 1), id(1, end - 1), id(end - 1, end - 1), id(end, end), id(2 * end - 1, 1)] {
+        for content in [&b""[..], b"garbage", &[0; 600]] {
+            let disk = log();
+            disk.put(&name, content);
+            check_works(&disk);
+        }
+    }
+}

@@ -3,11 +3,15 @@
 
 mod cuts;
 mod damage;
+mod disk;
+mod exhaustive;
 mod faults;
 mod growth;
+mod kills;
 mod real;
 mod runs;
 mod sync;
+mod unreadable;
 
 use std::collections::BTreeMap;
 
@@ -53,7 +57,8 @@ fn wipe<D: Disk>(storage: &mut FileStorage<D>) -> Outcome {
 fn walk<D: Disk>(storage: &mut FileStorage<D>) -> Vec<(u64, Vec<u8>)> {
     let mut found = Vec::new();
     let mut from = Seq::new(0);
-    let mut buffer = vec![0; 65_535];
+    let longest = storage.log.index.iter().map(|entry| usize::from(entry.len)).max().unwrap_or(0);
+    let mut buffer = vec![0; longest + 1];
     while let Some(stored) = ready(storage.read(from, &mut buffer)).unwrap().unwrap() {
         assert!(stored.seq >= from, "the walk goes back");
         found.push((stored.seq.get(), buffer[..stored.len].to_vec()));
@@ -68,7 +73,7 @@ fn numbers<D: Disk>(storage: &mut FileStorage<D>) -> Vec<u64> {
 
 /// What a record of this number and length looks like.
 fn record(seq: u64, len: usize) -> Vec<u8> {
-    (0..len).map(|at| (seq as usize * 31 + at * 7) as u8).collect()
+    (0..len).map(|at| (seq as usize).wrapping_mul(31).wrapping_add(at * 7) as u8).collect()
 }
 
 /// One call on a storage.
@@ -76,8 +81,10 @@ fn record(seq: u64, len: usize) -> Vec<u8> {
 enum Op {
     Append(usize),
     Remove(u64, u64),
+    SetAside(u64),
     Store(Slot, u8, usize),
     Sync,
+    Maintain,
     Wipe,
 }
 
@@ -125,6 +132,13 @@ impl Model {
                 self.owed = kept;
                 self.removed.extend::<Vec<u64>>(removed);
             }
+            Op::SetAside(seq) => {
+                self.durable.retain(|durable| *durable != seq);
+                ready(storage.set_aside(Seq::new(seq))).unwrap()?;
+                let (kept, removed) = self.owed.iter().partition(|owed| **owed != seq);
+                self.owed = kept;
+                self.removed.extend::<Vec<u64>>(removed);
+            }
             Op::Store(slot, byte, len) => {
                 let values = self.slots.get_mut(&slot.number()).unwrap();
                 let value = vec![byte; len];
@@ -137,6 +151,7 @@ impl Model {
                 storage.syncer().sync().map_err(Fault::Medium)?;
                 self.settle(storage.log.pending.is_empty());
             }
+            Op::Maintain => storage.maintain()?,
             Op::Wipe => {
                 self.durable.clear();
                 let wiped = wipe(storage);

@@ -1,0 +1,11 @@
+//! Fuzzes how long a server can make a device wait.
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| whisperr_fuzz::retry_after(data));
+
+/// Without a fuzzer: runs the inputs in the files that are named.
+#[cfg(not(fuzzing))]
+fn main() -> std::io::Result<()> {
+    whisperr_fuzz::run_files(whisperr_fuzz::retry_after)
+}

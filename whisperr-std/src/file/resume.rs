@@ -1,0 +1,94 @@
+//! Makes the log that was found durable, and goes on where it ends.
+
+use std::io;
+use std::sync::Arc;
+
+use super::disk::{Disk, DiskFile};
+use super::frame::Frame;
+use super::log::{Active, Log};
+use super::scan::Scan;
+
+impl<D: Disk> Log<D> {
+    /// Goes on behind the last frame of the newest segment, once that is durable and if it is whole.
+    pub(super) fn write_on(&mut self, key: u32, scan: &Scan) {
+        let Some(segment) = self.segment(key).copied() else {
+            return;
+        };
+        let Ok(file) = self.disk.open(&segment.name.file()) else {
+            return;
+        };
+        let ready = if scan.size > scan.end {
+            // Nothing is ever written behind what a cut left.
+            file.truncate(scan.end).and_then(|()| self.sync_if(|| file.sync_all()))
+        } else {
+            self.sync_if(|| file.sync_data())
+        };
+        // A process that was killed may have left a segment whose name is not durable yet.
+        let ready = ready.and_then(|()| self.sync_if(|| self.disk.sync_directory()));
+        if ready.is_err() {
+            // The next segment takes over; what this one holds is moved there.
+            let _ = self.move_records(key);
+            return;
+        }
+        if !scan.damaged.is_empty() {
+            // It is kept as it is: what is written from here on stands in a segment without damage.
+            return;
+        }
+        // Where blocks cannot be set aside, the segment grows as it is written.
+        let _ = file.preallocate(u64::from(self.options.segment_bytes).max(scan.end));
+        let file = Arc::new(file);
+        self.shared.install(file.clone(), 0);
+        let len = scan.end;
+        let binding = segment.binding;
+        self.active = Some(Active { key, file, binding, len, fresh: 0, abandoned: false });
+    }
+
+    /// Makes the segments from `from` on durable that are not written on.
+    ///
+    /// A segment is synced before the next one takes its place. But a process that was killed in a
+    /// wipe or after a failed sync leaves the start of the next one beside a segment that was not.
+    pub(super) fn sync_older(&mut self, from: u32, floor: u64) {
+        if !self.options.syncs() {
+            return;
+        }
+        let active = self.active.as_ref().map(|active| active.key);
+        for key in (from..self.next_key()).rev() {
+            let Some(name) = self.segment(key).map(|segment| segment.name) else { continue };
+            if active == Some(key) || name.id < floor {
+                continue;
+            }
+            let synced = self.disk.open(&name.file()).and_then(|file| file.sync_data());
+            if synced.is_err() {
+                // What can be read of it is moved to the newest one.
+                let _ = self.move_records(key);
+            }
+        }
+    }
+
+    /// Sees to it that the segment which is written on has every slot: a cut may have ended its
+    /// creation half-way, and the segments before it go when their records do.
+    pub(super) fn complete_slots(&mut self, key: u32, stand_in: &[Option<u32>]) {
+        if self.active.as_ref().is_none_or(|active| active.key != key) {
+            return;
+        }
+        for (number, stands_in) in (0..).zip(stand_in) {
+            let Some(slot) = self.slots.get(usize::from(number)).cloned() else { continue };
+            if stands_in.is_none_or(|stands_in| stands_in == key) {
+                continue;
+            }
+            let frame = Frame::Slot { number, version: slot.version, value: slot.value() };
+            if self.write(frame).is_err() {
+                // The next segment starts with all of them.
+                if let Some(active) = &mut self.active {
+                    active.abandoned = true;
+                }
+                return;
+            }
+            self.moved_position = self.position;
+        }
+    }
+
+    fn sync_if(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        if self.options.syncs() { sync() } else { Ok(()) }
+    }
+}
