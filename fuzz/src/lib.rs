@@ -6,6 +6,7 @@
 mod client;
 mod event_type;
 mod json;
+mod life;
 mod log;
 mod record;
 mod reply;
@@ -14,6 +15,7 @@ mod retry_after;
 pub use client::client;
 pub use event_type::event_type;
 pub use json::json;
+pub use life::life;
 pub use log::log;
 pub use record::record;
 pub use reply::reply;

@@ -48,3 +48,8 @@ fn log() {
 fn retry_after() {
     replay("retry_after", whisperr_fuzz::retry_after);
 }
+
+#[test]
+fn life() {
+    replay("life", whisperr_fuzz::life);
+}

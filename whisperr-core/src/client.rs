@@ -190,7 +190,8 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     /// Opens a client over a storage that may hold operations from before.
     ///
     /// `seed` is the source of every jitter and id: 128 bits of the best randomness the platform
-    /// has. Where that is poor, message ids stay unique by the boot number and the sequence.
+    /// has. Where that is poor, message ids stay unique by the boot number and the sequence, as long as
+    /// what the storage answers with `Ok` is durable.
     ///
     /// # Errors
     /// [`OpenError::Config`] for a setting outside its range, [`OpenError::Storage`] when the storage

@@ -60,6 +60,9 @@ where
             let _durable = syncer.sync();
             syncer.stop();
         }
+        if let QueueStorage::File(file) = shared.client().storage() {
+            file.close();
+        }
         *shared.client().storage() = QueueStorage::Closed;
         drop(ended);
     })?;

@@ -71,7 +71,7 @@ impl Medium for FileMedium {
     fn plan_fault(&mut self, choices: &Choices, _seen: &mut Seen) {
         let for_ever = choices.percent(30);
         let failure = choices.one_of(&[Failure::Medium, Failure::Full, Failure::Short]);
-        match choices.below(5).max(2) {
+        match choices.below(5) {
             0 => self.disk.fail_after(choices.below(12), failure, for_ever),
             1 => self.disk.fault_sync_after(choices.below(4), SyncFault::Dropped, for_ever),
             2 => self.disk.fault_sync_after(choices.below(4), SyncFault::Durable, for_ever),

@@ -2,7 +2,7 @@
 
 use whisperr_simulation::{Choices, Enumeration, MediumKind, Summary, check_seed};
 
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 600;
 
 #[test]
 fn every_promise_holds_in_every_life() {

@@ -145,3 +145,129 @@ fn context_stands_beside_the_message_id() {
         json!({ "$message_id": id.to_string(), "firmware": "1.4.2", "nested": { "$message_id": 1 } });
     assert_eq!(context, expected);
 }
+
+/// Writes itself through one call of a serializer.
+struct Through<F>(F);
+
+macro_rules! through {
+    ($($name:ident($type:ty) => $method:ident)*) => {$(
+        struct $name($type);
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.$method(self.0)
+            }
+        }
+    )*};
+}
+
+through! { Bytes(&'static [u8]) => serialize_bytes }
+
+impl<F: core::fmt::Display> Serialize for Through<F> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+#[test]
+fn rare_types_agree_with_serde_json() {
+    agrees(BTreeMap::from([("a", i16::MIN), ("b", i16::MAX)]));
+    agrees(BTreeMap::from([("a", 0), ("b", u32::MAX)]));
+    agrees(BTreeMap::from([("a", Bytes(b"\x00\x40\xff"))]));
+    agrees(BTreeMap::from([("a", Through("say \"what\"\r\n\t\u{8}\u{c}\u{1}"))]));
+    // As text, which only a serializer for people gets.
+    agrees(BTreeMap::from([("a", core::net::IpAddr::from([192, 168, 0, 1]))]));
+}
+
+/// The body of an event with these properties.
+fn body<P: Properties>(properties: P) -> String {
+    let mut world = World::new(1, Options::default());
+    world.track(&Track::new("e").user("u").properties(properties)).unwrap();
+    world.network().script(|_, _| whisperr_simulation::reply(400));
+    let _dropped = world.flush();
+    String::from_utf8(world.network().exchanges()[0].body.clone()).unwrap()
+}
+
+#[test]
+fn whole_numbers_beyond_64_bits_keep_every_digit() {
+    for value in [i128::MIN, i128::from(i64::MIN) - 1, i128::from(u64::MAX) + 1, i128::MAX, -1, 0, 63, 64] {
+        let body = body(BTreeMap::from([("a", value)]));
+        assert!(body.contains(&format!("\"properties\":{{\"a\":{value}}}")), "{body}");
+    }
+    for value in [u128::MAX, u128::from(u64::MAX), 0] {
+        let body = body(BTreeMap::from([("a", value)]));
+        assert!(body.contains(&format!("\"properties\":{{\"a\":{value}}}")), "{body}");
+    }
+}
+
+/// A number as serde_json gives it with its feature `arbitrary_precision`.
+struct AnyPrecision(String);
+
+impl Serialize for AnyPrecision {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut number = serializer.serialize_struct("$serde_json::private::Number", 1)?;
+        number.serialize_field("$serde_json::private::Number", &self.0)?;
+        number.end()
+    }
+}
+
+#[test]
+fn numbers_of_any_precision_are_sent_digit_by_digit() {
+    let digits = |len: usize| format!("1{}", "0".repeat(len - 1));
+    for number in
+        ["1.50".into(), "1e400".into(), "-0".into(), digits(126), digits(127), digits(128), digits(200)]
+    {
+        let body =
+            body(BTreeMap::from([("a", AnyPrecision(number.clone())), ("b", AnyPrecision("2".into()))]));
+        assert!(body.contains(&format!("\"properties\":{{\"a\":{number},\"b\":2}}")), "{body}");
+    }
+    let mut world = World::new(1, Options::default());
+    let no_number = BTreeMap::from([("a", AnyPrecision("1}".into()))]);
+    let error = world.track(&Track::new("e").user("u").properties(no_number)).unwrap_err();
+    assert_eq!(error.to_string(), "properties could not be serialized");
+}
+
+#[test]
+fn a_tree_of_borrowed_values_is_sent_as_it_is() {
+    use whisperr_core::{Value as Borrowed, props};
+
+    let inner = props! { "none" => None::<u8>, "some" => Some(2), "unit" => () };
+    let list = [Borrowed::from(1.5), Borrowed::from(0.1_f32), Borrowed::from(-3), Borrowed::from("t")];
+    let members = [("flag", Borrowed::from(true))];
+    let properties = props! { "inner" => &inner, "list" => &list[..], "members" => &members[..] };
+
+    let expected = json!({
+        "inner": { "none": null, "some": 2, "unit": null },
+        "list": [1.5, 0.1, -3, "t"],
+        "members": { "flag": true },
+    });
+    assert_eq!(sent(properties), expected);
+    assert_eq!(sent(properties.as_value()), expected);
+}
+
+#[test]
+fn text_with_escapes_is_taken_whole_or_refused_at_any_length() {
+    let mut world = World::new(1, Options::default());
+    let mut refused = 0;
+    // The record ends somewhere within these lengths: each quote takes two bytes.
+    for len in 950..1050 {
+        let text = "\"".repeat(len);
+        match world.track(&Track::new("e").user("u").properties(BTreeMap::from([("a", &text)]))) {
+            Ok(_) => assert_eq!(refused, 0, "{len}"),
+            Err(error) => {
+                refused += 1;
+                assert_eq!(error.to_string(), "operation exceeds the record limit of 2048 bytes");
+            }
+        }
+    }
+    let _delivered = world.flush();
+    let lengths: Vec<usize> = world
+        .server()
+        .operations()
+        .iter()
+        .map(|event| event["properties"]["a"].as_str().unwrap().len())
+        .collect();
+    assert!((1..100).contains(&refused), "{refused}");
+    assert_eq!(lengths, (950..1050 - refused).collect::<Vec<_>>());
+}

@@ -28,6 +28,7 @@ const PLACED: u8 = 0xB2;
 const REMOVED: u8 = 0xC4;
 const SLOT: u8 = 0xD7;
 const FLOOR: u8 = 0xE8;
+const END: u8 = 0xF3;
 
 /// One frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub(super) enum Frame<'a> {
     Slot { number: u8, version: u64, value: &'a [u8] },
     /// Segments below this id hold nothing that is still needed.
     Floor { id: u64 },
+    /// Everything before this is durable: the log was closed here.
+    End,
 }
 
 impl Frame<'_> {
@@ -54,6 +57,7 @@ impl Frame<'_> {
             Self::Removed { .. } => RECORD_OVERHEAD.saturating_add(2 * VARINT_MAX),
             Self::Slot { value, .. } => value.len().saturating_add(RECORD_OVERHEAD + 1 + VARINT_MAX),
             Self::Floor { .. } => RECORD_OVERHEAD.saturating_add(VARINT_MAX),
+            Self::End => RECORD_OVERHEAD,
         }
     }
 }
@@ -100,6 +104,7 @@ impl Binding {
                 payload.put(id);
                 self.seal(out, FLOOR, 0, payload.len, payload.bytes(), &[]);
             }
+            Frame::End => self.seal(out, END, 0, 0, &[], &[]),
         }
     }
 
@@ -127,7 +132,7 @@ impl Binding {
     fn head(self, bytes: &[u8]) -> Option<Head> {
         let &[kind, l0, l1, s0, s1, check] = bytes.first_chunk::<HEAD>()?;
         let extra = match kind {
-            RECORD | REMOVED | SLOT | FLOOR => 0,
+            RECORD | REMOVED | SLOT | FLOOR | END => 0,
             PLACED => 8,
             _ => return None,
         };
@@ -179,6 +184,7 @@ impl Binding {
                 let (id, rest) = varint(payload)?;
                 rest.is_empty().then_some(Frame::Floor { id })
             }
+            END => payload.is_empty().then_some(Frame::End),
             _ => None,
         }
     }
@@ -249,6 +255,7 @@ mod tests {
             Frame::Slot { number: 6, version: 1 << 40, value: &[7; SLOT_BYTES_MAX] },
             Frame::Slot { number: 0, version: 1, value: b"" },
             Frame::Floor { id: u64::MAX },
+            Frame::End,
         ]
     }
 

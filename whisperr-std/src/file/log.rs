@@ -249,6 +249,14 @@ impl<D: Disk> Log<D> {
         Ok((key, u32::try_from(offset).unwrap_or(u32::MAX), frame_bytes))
     }
 
+    /// Notes that everything is durable, if it is.
+    pub(super) fn close(&mut self) {
+        if self.options.syncs() && self.active.is_some() && self.shared.sync().is_ok() {
+            // Without it, the next opening takes more care than it must.
+            let _ = self.write(Frame::End);
+        }
+    }
+
     /// Makes sure that the active segment takes `size` more bytes.
     fn make_room(&mut self, size: u64, record: bool) -> Result<(), Fault<FileError>> {
         let Some(active) = &self.active else {

@@ -142,6 +142,15 @@ impl<D: Disk> FileStorage<D> {
         Ok(())
     }
 
+    /// Makes everything durable, and notes that nothing is missing: the next opening goes on from here,
+    /// where it otherwise writes the newest records again. For the end of a process; the storage can
+    /// still be used.
+    pub fn close(&mut self) {
+        if self.log.check_process().is_ok() {
+            self.log.close();
+        }
+    }
+
     /// Writes what a failed sync covered to another segment and makes it durable there. Does
     /// nothing when no sync failed.
     ///

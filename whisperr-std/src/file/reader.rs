@@ -50,16 +50,30 @@ impl<F: DiskFile> Reader<F> {
     pub(super) fn read(&mut self, offset: u64, len: usize, end: u64) -> io::Result<&[u8]> {
         if !self.holds(offset, len) {
             let left = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
-            self.block.resize(left.min(BLOCK_BYTES.max(len.min(FRAME_MAX))), 0);
-            self.start = offset;
-            let read = match &self.file {
-                Some((_, file)) => read_full(&**file, offset, &mut self.block),
-                None => Ok(0),
-            };
-            self.block.truncate(*read.as_ref().unwrap_or(&0));
-            read?;
+            let least = left.min(len.min(FRAME_MAX));
+            let most = left.min(BLOCK_BYTES.max(least));
+            // A sector that is gone takes only the records in it along, not the block around them.
+            if self.fill(offset, most).is_err() {
+                self.fill(offset, least)?;
+            }
         }
         Ok(self.held(offset, len))
+    }
+
+    fn fill(&mut self, offset: u64, len: usize) -> io::Result<()> {
+        self.block.resize(len, 0);
+        self.start = offset;
+        let read = match &self.file {
+            Some((_, file)) => read_full(&**file, offset, &mut self.block),
+            None => Ok(0),
+        };
+        self.block.truncate(*read.as_ref().unwrap_or(&0));
+        read.map(|_| ())
+    }
+
+    /// Whether the medium still gives out the first bytes of the file.
+    pub(super) fn can_read(&self) -> bool {
+        self.file.as_ref().is_some_and(|(_, file)| matches!(read_full(&**file, 0, &mut [0]), Ok(1)))
     }
 
     /// What was read from `offset` on: `len` bytes or less.

@@ -45,6 +45,8 @@ struct Findings {
     /// The segments the values were found in.
     slot_keys: [Option<u32>; Slot::ALL.len()],
     floor: u64,
+    /// The segment whose last frame says that the log was closed.
+    ended: Option<u32>,
     next: u64,
     segments: Vec<Segment>,
     damaged: Vec<(SegmentName, u64, u64)>,
@@ -66,6 +68,7 @@ pub(super) fn open<D: Disk>(disk: D, options: FileOptions) -> Result<(Log<D>, Op
         slot_version: 0,
         slot_keys: [None; Slot::ALL.len()],
         floor: 0,
+        ended: None,
         next: 1,
         segments: Vec::new(),
         damaged: Vec::new(),
@@ -186,6 +189,7 @@ impl Findings {
     }
 
     fn take_frame(&mut self, key: u32, offset: u64, frame: Frame<'_>, intact: bool) {
+        self.ended = matches!(frame, Frame::End).then_some(key);
         match frame {
             Frame::Record { seq, record } | Frame::Placed { seq, record } => {
                 let placed = matches!(frame, Frame::Placed { .. });
@@ -211,13 +215,13 @@ impl Findings {
             }
             // What stands before a floor takes the place of what it gives up.
             Frame::Floor { id } if intact => self.floor = self.floor.max(id),
-            Frame::Floor { .. } => {}
+            Frame::Floor { .. } | Frame::End => {}
         }
     }
 
     fn into_log<D: Disk>(mut self, disk: D, options: FileOptions) -> (Log<D>, OpenReport) {
         let unsynced_from = self.unsynced_from();
-        let (entries, lost) = self.settle();
+        let (entries, removed, lost) = self.settle();
         self.report.records = entries.len() as u64;
         self.report.missing = lost.count();
         for &(name, offset, len) in self.damaged.iter().take(COPIES_MAX) {
@@ -254,12 +258,17 @@ impl Findings {
             reader: Reader::new(),
             process: std::process::id(),
         };
-        if let Some((key, scan)) = last {
+        let closed = last.as_ref().is_some_and(|(key, scan)| {
+            self.ended == Some(*key) && scan.size == scan.end && scan.damaged.is_empty()
+        });
+        let started =
+            !closed && !log.segments.is_empty() && log.write_again(unsynced_from, self.floor, removed);
+        if let Some((key, scan)) = last.filter(|_| !started) {
             log.write_on(key, &scan);
             log.complete_slots(key, &self.slot_keys);
         }
         log.sync_older(unsynced_from, self.floor);
-        if log.active.is_some() {
+        if log.active.is_some() && !started {
             // The segment that says so is durable.
             log.floor = self.floor;
             log.delete_consumed();
@@ -274,8 +283,8 @@ impl Findings {
         self.entries.iter().map(|entry| entry.key).filter(|key| *key < newest).max().unwrap_or(0)
     }
 
-    /// Decides what is owed and what is lost.
-    fn settle(&mut self) -> (Vec<Entry>, Spans) {
+    /// Decides what is owed, what was removed, and what is lost.
+    fn settle(&mut self) -> (Vec<Entry>, Spans, Spans) {
         let floor = self.floor;
         let first_kept = self.segments.partition_point(|segment| segment.name.id < floor);
         let removed: Spans = take(&mut self.removed).into_iter().collect();
@@ -298,7 +307,7 @@ impl Findings {
         let others = removed.iter().chain(&self.newer).copied();
         let known: Spans = held.chain(others).collect();
         let lost = known.gaps(oldest, self.next.saturating_sub(1));
-        (entries, lost)
+        (entries, removed, lost)
     }
 }
 

@@ -7,6 +7,8 @@ use super::disk::{Disk, DiskFile};
 use super::frame::Frame;
 use super::log::{Active, Log};
 use super::scan::Scan;
+use super::spans::Spans;
+use super::start::Purpose;
 
 impl<D: Disk> Log<D> {
     /// Goes on behind the last frame of the newest segment, once that is durable and if it is whole.
@@ -41,6 +43,33 @@ impl<D: Disk> Log<D> {
         let len = scan.end;
         let binding = segment.binding;
         self.active = Some(Active { key, file, binding, len, fresh: 0, abandoned: false });
+    }
+
+    /// Starts a segment and writes into it again what the segments from `from` on hold, and what was `removed`; `false` when
+    /// that cannot be done, or serves nothing.
+    ///
+    /// A process that died left no word whether a sync had failed. What can be read may then stand in
+    /// the page cache alone, and a second sync says `Ok` without writing it: only what is written
+    /// anew can be made durable.
+    pub(super) fn write_again(&mut self, from: u32, floor: u64, removed: Spans) -> bool {
+        let newest = self.next_key();
+        self.floor = floor;
+        self.pending = removed;
+        if !self.options.syncs() || self.start_segment(Purpose::Grow).is_err() {
+            self.floor = 0;
+            self.pending.clear();
+            return false;
+        }
+        self.delete_consumed();
+        for key in from..newest {
+            // What cannot be moved stays where it is, and is made durable there as far as that goes.
+            let _ = self.move_records(key);
+        }
+        // What was moved is durable before what it was moved from can go.
+        if self.shared.sync().is_ok() {
+            self.tidy();
+        }
+        true
     }
 
     /// Makes the segments from `from` on durable that are not written on.

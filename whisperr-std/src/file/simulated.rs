@@ -103,7 +103,13 @@ impl SimulatedDisk {
 
     /// Lets the call behind the next `calls` fail, and every one behind it if `for_ever`.
     pub fn fail_after(&self, calls: u64, failure: Failure, for_ever: bool) {
-        lock(&self.world).plan = Some(Plan { left: calls, fault: failure, for_ever });
+        let times = if for_ever { u64::MAX } else { 1 };
+        lock(&self.world).plan = Some(Plan { left: calls, fault: failure, times });
+    }
+
+    /// Lets the medium fail in the next `times` calls.
+    pub fn fail_calls(&self, times: u64) {
+        lock(&self.world).plan = Some(Plan { left: 0, fault: Failure::Medium, times });
     }
 
     /// Lets the sync behind the next `syncs` fail. What it covered is lost, and later syncs succeed.
@@ -113,7 +119,8 @@ impl SimulatedDisk {
 
     /// Lets the sync behind the next `syncs` go wrong, and every one behind it if `for_ever`.
     pub fn fault_sync_after(&self, syncs: u64, fault: SyncFault, for_ever: bool) {
-        lock(&self.world).sync_plan = Some(Plan { left: syncs, fault, for_ever });
+        let times = if for_ever { u64::MAX } else { 1 };
+        lock(&self.world).sync_plan = Some(Plan { left: syncs, fault, times });
     }
 
     /// Lets a signal interrupt one of so many reads and writes, at least 2; 0 ends it.

@@ -134,7 +134,7 @@ impl<D: Disk> Log<D> {
                     }
                     Frame::Removed { .. } => binding.encode(frame, bytes),
                     // The segment starts with them.
-                    Frame::Slot { .. } | Frame::Floor { .. } => {}
+                    Frame::Slot { .. } | Frame::Floor { .. } | Frame::End => {}
                 }
             }
         }

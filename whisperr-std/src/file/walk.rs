@@ -79,6 +79,7 @@ impl<D: Disk> Log<D> {
             return Err(Unread::Damaged);
         };
         if !self.reader.is_at(entry.key) {
+            self.reader.forget();
             let file = self.file_of(entry.key, &segment)?;
             self.reader.turn_to(entry.key, file);
         }
@@ -116,7 +117,9 @@ impl<D: Disk> Log<D> {
         };
         let times = before.saturating_add(1);
         self.refused = Some((entry.seq, times));
-        if times >= READS_MAX {
+        // A medium that gives out nothing at all may come back: only one that reads beside it has lost
+        // the record.
+        if times >= READS_MAX && self.reader.can_read() {
             self.refused = None;
             self.lose(entry);
         }

@@ -206,7 +206,8 @@ impl Model {
                 return violated("I1", format!("record {seq} appeared from nowhere after a restart"));
             };
             match said.place {
-                Place::Owed => {}
+                // It may have left, and nobody looked since.
+                Place::Owed => said.revived |= power && cancelled,
                 Place::Unpromised => {
                     said.place = Place::Owed;
                     restarted.unpromised = restarted.unpromised.saturating_add(1);

@@ -121,7 +121,8 @@ pub(super) struct Grave {
 pub(super) struct Plan<F> {
     pub(super) left: u64,
     pub(super) fault: F,
-    pub(super) for_ever: bool,
+    /// How many fail in a row.
+    pub(super) times: u64,
 }
 
 impl<F: Copy> Plan<F> {
@@ -133,7 +134,8 @@ impl<F: Copy> Plan<F> {
             return None;
         }
         let fault = current.fault;
-        if !current.for_ever {
+        current.times = current.times.saturating_sub(1);
+        if current.times == 0 {
             *plan = None;
         }
         Some(fault)

@@ -6,14 +6,18 @@
 //! - [`pairs`]: scripts of up to 6 operations, on a log that stands at the edge of the case they
 //!   are about, are cut at every such place; the log is opened again and the rest of the script
 //!   goes on; and all of that, the opening included, is cut again at every such place.
-//! - [`subsets`]: at every such place of one script, every subset of up to 8 unsynced writes, each
+//! - [`subsets`]: at every such place of one script, every subset of up to 9 unsynced writes, each
 //!   of them whole, lost, or torn at three places.
 //!
 //! A queue that was cut is opened and held to a model: everything that was durable is there in its
 //! order and with its bytes, nothing is there that was durably removed, slots have a value that
 //! they were given, no number comes again, and a cut right behind the opening changes nothing.
 //!
+//! After a first cut of a pair, what a killed process leaves, all, nothing and one mixture go on, each
+//! once where several places leave the same files; after a second one all, nothing and two mixtures.
+//!
 //! These are the bounds within which the queue is checked, on a disk as [`simulated`] describes.
+//!
 //! Without `WHISPERR_EXHAUSTIVE` in the environment only some places are cut, to be quick.
 //!
 //! [`simulated`]: super::super::simulated
@@ -107,13 +111,6 @@ struct Stopped {
     step: usize,
     /// The log, when it could be opened.
     storage: Option<FileStorage<SimulatedDisk>>,
-}
-
-impl Stopped {
-    /// Whether a sync failed and what it covered was not written again yet.
-    fn is_poisoned(&self) -> bool {
-        self.storage.as_ref().is_some_and(|storage| storage.syncer().has_failed())
-    }
 }
 
 /// Opens the log and runs steps on it until the power is cut. `adopts`: the log was cut before, so

@@ -37,10 +37,6 @@ fn cut_twice(script: &Script) -> u64 {
         disk.cut_after(place);
         let stopped = run(&disk, &known, script.steps, false);
         for cut in [Cut::Kill, Cut::Mildest, Cut::Harshest, Cut::Mixed(place)] {
-            // What is read behind a failed sync and before a cut is nobody's promise.
-            if matches!(cut, Cut::Kill) && stopped.is_poisoned() {
-                continue;
-            }
             let left = cut.of(&disk);
             let durable = image(&left.after_cut(super::Survivors::None));
             let state = (stopped.step, image(&left), durable, knowledge(&stopped.model));

@@ -28,11 +28,8 @@ fn cut_everywhere(script: &Script) -> u64 {
             failed.defuse();
             cuts += 1;
         };
-        // What is read behind a failed sync and before a cut is nobody's promise.
-        if !stopped.is_poisoned() {
-            with(Cut::Kill, false);
-            with(Cut::Kill, true);
-        }
+        with(Cut::Kill, false);
+        with(Cut::Kill, true);
         for cut in [Cut::Mildest, Cut::Harshest, Cut::Mixed(place)] {
             with(cut, true);
         }

@@ -123,7 +123,7 @@ fn every_subset_of_unsynced_writes() {
             }
         }
     }
-    assert_eq!(most, 8, "writes at once");
+    assert_eq!(most, 9, "writes at once");
     assert!(subsets > cuts);
     tell("subsets", cuts);
 }
