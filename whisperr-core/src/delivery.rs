@@ -475,10 +475,6 @@ impl Delivery {
         self.storage_failed();
         let again = now.after(self.backoff.delay(self.faults, &mut self.rng));
         self.flush = false;
-        #[cfg(whisperr_planted)]
-        if planted::is(Bug::FaultForgetsState) {
-            self.state = State::BackingOff { until: again, firm: true };
-        }
         // What the server was promised, or is to be told, is not forgotten over it.
         match &mut self.state {
             State::BackingOff { until, firm } => {

@@ -31,8 +31,6 @@ bugs! {
     IgnoreRetryAfter = 4,
     /// A refused key is tried again like any failure.
     HammerAuth = 5,
-    /// A fault of the storage forgets what was to be removed, and until when to wait.
-    FaultForgetsState = 6,
     /// A new operation does not wake the runner.
     LostWakeup = 7,
     /// A removal takes the next operation with it.
@@ -69,8 +67,8 @@ bugs! {
     NoDirectorySync = 23,
     /// A segment is deleted before the removal of its records is durable.
     DeleteBeforeCommit = 24,
-    /// A restart appends behind a torn tail.
-    AppendBehindTear = 25,
+    /// A restart trusts what the process before it could not make durable.
+    TrustTheCache = 25,
     /// A segment is not synced before the next one begins.
     RotateUnsynced = 26,
     /// Numbers start anew when the queue is empty.

@@ -269,6 +269,10 @@ impl<D: Disk> Log<D> {
             return Ok(());
         }
         // All of a segment is durable before the next one begins.
+        #[cfg(whisperr_planted)]
+        if whisperr_core::planted::is(whisperr_core::planted::Bug::RotateUnsynced) {
+            return self.start_segment(Purpose::Grow);
+        }
         if self.options.syncs() && self.shared.sync().is_err() {
             return self.recover();
         }

@@ -114,7 +114,11 @@ impl<D: Disk> Log<D> {
     /// Writes down from which segment on the log is needed.
     fn raise_floor(&mut self) {
         // Of two frames that are not durable, a cut may leave either: copies come first.
-        if self.shared.durable() < self.moved_position {
+        #[cfg(whisperr_planted)]
+        let early = whisperr_core::planted::is(whisperr_core::planted::Bug::DeleteBeforeCommit);
+        #[cfg(not(whisperr_planted))]
+        let early = false;
+        if self.shared.durable() < self.moved_position && !early {
             return;
         }
         let floor = self.first_needed().map(|(_, segment)| segment.name.id);
@@ -138,7 +142,11 @@ impl<D: Disk> Log<D> {
 
     /// Deletes the segments below the floor once that is durable.
     pub(super) fn delete_consumed(&mut self) {
-        if !self.has_consumed() || self.shared.durable() < self.floor_position {
+        #[cfg(whisperr_planted)]
+        let early = whisperr_core::planted::is(whisperr_core::planted::Bug::DeleteBeforeCommit);
+        #[cfg(not(whisperr_planted))]
+        let early = false;
+        if !self.has_consumed() || (self.shared.durable() < self.floor_position && !early) {
             return;
         }
         while let Some(front) = self.segments.front().copied() {
@@ -262,6 +270,10 @@ impl<D: Disk> Log<D> {
     }
 
     fn destroy_file(&self, name: &str) -> io::Result<()> {
+        #[cfg(whisperr_planted)]
+        if whisperr_core::planted::is(whisperr_core::planted::Bug::WipeNothing) {
+            return Ok(());
+        }
         match self.disk.open(name) {
             Ok(file) => file.truncate(0)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

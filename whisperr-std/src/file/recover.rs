@@ -228,6 +228,10 @@ impl Findings {
             // The count is what is surfaced; the copy is made where there is room.
             let _ = copy(&disk, name, offset, len);
         }
+        #[cfg(whisperr_planted)]
+        if whisperr_core::planted::is(whisperr_core::planted::Bug::ReuseNumbers) && entries.is_empty() {
+            self.next = 1;
+        }
         let shared = Arc::new(Shared::new(options.fsync));
         let last = self.last.take();
         let bytes = self.segments.iter().map(|segment| segment.len).sum();
@@ -261,6 +265,9 @@ impl Findings {
         let closed = last.as_ref().is_some_and(|(key, scan)| {
             self.ended == Some(*key) && scan.size == scan.end && scan.damaged.is_empty()
         });
+        #[cfg(whisperr_planted)]
+        let closed = closed
+            || (last.is_some() && whisperr_core::planted::is(whisperr_core::planted::Bug::TrustTheCache));
         let started =
             !closed && !log.segments.is_empty() && log.write_again(unsynced_from, self.floor, removed);
         if let Some((key, scan)) = last.filter(|_| !started) {

@@ -131,6 +131,10 @@ impl Shared {
 
     /// Waits until everything up to `target` is durable, and syncs itself when nobody else does.
     fn reach(&self, target: u64) -> Result<(), FileError> {
+        #[cfg(whisperr_planted)]
+        if whisperr_core::planted::is(whisperr_core::planted::Bug::AckBeforeSync) {
+            return Ok(());
+        }
         if self.durable() >= target || self.policy == Fsync::Never {
             return Ok(());
         }
@@ -164,6 +168,11 @@ impl Shared {
         let covered = self.written.load(Ordering::SeqCst);
         drop(state);
         let result = file.sync_data();
+        #[cfg(whisperr_planted)]
+        let result = result.or_else(|error| {
+            let again = whisperr_core::planted::is(whisperr_core::planted::Bug::RetrySync);
+            if again { file.sync_data() } else { Err(error) }
+        });
         let mut state = self.lock();
         state.syncing = false;
         match result {

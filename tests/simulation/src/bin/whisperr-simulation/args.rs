@@ -18,7 +18,7 @@ run      lives the lives of these seeds (default 0..20000) on both media and che
          after every step; with --minutes, goes on with further seeds until the time is over
 replay   lives one life again and prints what happened in it
 planted  with bugs compiled in (RUSTFLAGS=\"--cfg whisperr_planted\"): every one must be found within
-         so many seeds (default 4000)
+         so many seeds (default 1200)
 
 The first broken promise ends a run: it is shrunk, printed with the command that replays it, and
 written to tests/simulation/regressions. Exit code 0 when every promise held, 1 when not, 2 for
@@ -77,7 +77,7 @@ pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error
         Some("planted") => {
             let seeds = match range {
                 Some(text) => text.parse().map_err(|_| "--seeds: planted takes one number")?,
-                None => 4000,
+                None => 1200,
             };
             Ok(Command::Planted { seeds })
         }
