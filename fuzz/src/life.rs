@@ -7,8 +7,7 @@ use whisperr_simulation::{Choices, MediumKind};
 /// When a promise is broken.
 pub fn life(data: &[u8]) {
     let Some((medium, choices)) = data.split_first() else { return };
-    let media = MediumKind::ALL;
-    let medium = media[usize::from(*medium) % media.len()];
+    let Some(medium) = MediumKind::ALL.iter().cycle().nth(usize::from(*medium)) else { return };
     let life = medium.live(&Choices::bytes(choices));
     if let Some(violation) = life.violation {
         panic!("{}: {violation}\n{}", medium.name(), life.trace.join("\n"));
