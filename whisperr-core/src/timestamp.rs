@@ -69,7 +69,8 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> Option<i64> {
 
 /// Reads an HTTP date in any of its three forms (RFC 9110, section 5.6.7), in UTC.
 pub(crate) fn parse_http_date(text: &[u8]) -> Option<UtcMillis> {
-    let text = core::str::from_utf8(text).ok()?.trim();
+    // A date is ASCII: what is not is no date, wherever it stands.
+    let text = core::str::from_utf8(text).ok().filter(|text| text.is_ascii())?.trim();
     let mut parts = text.split([' ', ',', '-']).filter(|part| !part.is_empty());
     let _weekday = parts.next()?;
     let (first, second) = (parts.next()?, parts.next()?);
@@ -170,6 +171,8 @@ mod tests {
             ("Sun, 06 Nov 1994 08:49:37 GMT GMT", None),
             ("", None),
             ("garbage", None),
+            ("uh\u{56b}, 06 Nov 1994 08:49:37 GMT", None),
+            ("\u{a0}Sun, 06 Nov 1994 08:49:37 GMT", None),
         ] {
             assert_eq!(parse_http_date(date.as_bytes()), expected, "{date:?}");
         }

@@ -670,28 +670,6 @@ fn identical_identify_shortcuts_keep_the_contracts_order() {
 }
 
 #[test]
-fn anonymous_events_are_promoted_by_identify_and_rotated_by_reset() {
-    let mut world = world();
-    world.track(&Track::new("page_viewed")).unwrap();
-    world.identify(&Identify::new("u1")).unwrap();
-    world.track(&Track::new("page_viewed")).unwrap();
-    world.with(|client| whisperr_core::ready(client.reset())).unwrap().unwrap();
-    world.track(&Track::new("page_viewed")).unwrap();
-    world.crash();
-    world.track(&Track::new("page_viewed")).unwrap();
-    world.flush();
-
-    let server = world.server();
-    let [first, identify, known, second, third] = server.operations() else { panic!("{server:?}") };
-    assert_eq!(first["anonymous_id"], identify["anonymous_id"]);
-    assert!(first.get("external_user_id").is_none());
-    assert_eq!(known["external_user_id"], "u1");
-    assert_ne!(second["anonymous_id"], first["anonymous_id"]);
-    assert_eq!(second["anonymous_id"], third["anonymous_id"]);
-    assert_eq!(second["anonymous_id"].as_str().unwrap().len(), 36);
-}
-
-#[test]
 fn retries_of_zero_surface_exhaustion_on_each_flush() {
     let mut world = with_config(Config { max_retries: 0, ..Config::DEFAULT });
     world.network().script(|_, _| reply(503));
