@@ -62,6 +62,8 @@ pub enum EnqueueError<E> {
     Full {
         /// Most operations.
         operations_max: u32,
+        /// Most bytes of their records.
+        bytes_max: u64,
     },
     /// The storage failed.
     Storage(Fault<E>),
@@ -85,9 +87,11 @@ impl<E: fmt::Debug> fmt::Display for EnqueueError<E> {
             Self::EventType(error) => error.fmt(f),
             Self::User(error) => error.fmt(f),
             Self::Record(error) => error.fmt(f),
-            Self::Full { operations_max } => {
-                write!(f, "the queue of {operations_max} operations is full and nothing in it may be evicted")
-            }
+            Self::Full { operations_max, bytes_max } => write!(
+                f,
+                "the queue of at most {operations_max} operations and {bytes_max} bytes is full and nothing in it \
+                 may be evicted"
+            ),
             Self::Storage(fault) => fault.fmt(f),
         }
     }
@@ -319,7 +323,10 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         match appended {
             Ok(()) => {}
             Err(NoRoom::NothingToEvict) => {
-                return Err(EnqueueError::Full { operations_max: self.config.max_queue_size });
+                return Err(EnqueueError::Full {
+                    operations_max: self.config.max_queue_size,
+                    bytes_max: self.config.max_queue_bytes,
+                });
             }
             Err(NoRoom::Storage(fault)) => return Err(EnqueueError::Storage(fault)),
         }

@@ -195,7 +195,11 @@ impl Queue {
                     if self.overflow == Overflow::EvictOldest
                         && made_room <= len.saturating_mul(2).saturating_add(ROOM_SLACK) =>
                 {
-                    self.evict(storage, pinned).await?;
+                    match self.evict(storage, pinned).await {
+                        // The bound of the queue is not what refuses.
+                        Err(NoRoom::NothingToEvict) => return Err(Fault::Full.into()),
+                        evicted => evicted?,
+                    }
                 }
                 Err(fault) => return Err(fault.into()),
             }

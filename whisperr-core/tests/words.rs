@@ -108,7 +108,8 @@ fn refused_traits_and_a_full_queue_are_named() {
     let mut client = opened(&config, 1024).unwrap();
     try_track(&mut client, &Track::new("e").user("u")).unwrap();
     let error = try_track(&mut client, &Track::new("e").user("u")).unwrap_err();
-    let expected = "the queue of 1 operations is full and nothing in it may be evicted";
+    let expected =
+        "the queue of at most 1 operations and 67108864 bytes is full and nothing in it may be evicted";
     assert_eq!(error.to_string(), expected);
 
     // Room for the state of the device, and for no event.

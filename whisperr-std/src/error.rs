@@ -27,6 +27,8 @@ pub enum Error {
     QueueFull {
         /// Most operations.
         max_queue_size: u32,
+        /// Most bytes of their records.
+        max_queue_bytes: u64,
     },
     /// The disk is full. What was accepted is kept.
     StorageFull,
@@ -48,9 +50,11 @@ impl fmt::Display for Error {
             Self::EventType(error) => error.fmt(f),
             Self::User(error) => error.fmt(f),
             Self::Record(error) => error.fmt(f),
-            Self::QueueFull { max_queue_size } => {
-                write!(f, "the queue of {max_queue_size} operations is full and nothing in it may be evicted")
-            }
+            Self::QueueFull { max_queue_size, max_queue_bytes } => write!(
+                f,
+                "the queue of at most {max_queue_size} operations and {max_queue_bytes} bytes is full and nothing in \
+                 it may be evicted"
+            ),
             Self::StorageFull => f.write_str("the storage is full"),
             Self::Storage(error) => write!(f, "the queue failed: {error}"),
         }
@@ -65,7 +69,9 @@ impl From<EnqueueError<StorageError>> for Error {
             EnqueueError::EventType(error) => Self::EventType(error),
             EnqueueError::User(error) => Self::User(error),
             EnqueueError::Record(error) => Self::Record(error),
-            EnqueueError::Full { operations_max } => Self::QueueFull { max_queue_size: operations_max },
+            EnqueueError::Full { operations_max, bytes_max } => {
+                Self::QueueFull { max_queue_size: operations_max, max_queue_bytes: bytes_max }
+            }
             EnqueueError::Storage(fault) => fault.into(),
             _ => Self::StorageFull,
         }

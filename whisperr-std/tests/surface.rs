@@ -302,7 +302,10 @@ fn a_full_queue_refuses_instead_of_evicting_when_told_to() {
     whisperr.track("second", ()).unwrap();
     assert!(!whisperr.has_room());
 
-    assert_eq!(whisperr.track("third", ()), Err(Error::QueueFull { max_queue_size: 2 }));
+    assert_eq!(
+        whisperr.track("third", ()),
+        Err(Error::QueueFull { max_queue_size: 2, max_queue_bytes: 64 << 20 })
+    );
 
     whisperr.resume();
     assert_eq!(whisperr.flush(SOON), Flush::Delivered);

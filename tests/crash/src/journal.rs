@@ -1,9 +1,9 @@
 //! What a victim says, one line for each step, in a file that is not on the medium under test.
 
-use core::fmt;
+use core::{fmt, mem};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// Where a victim says what was accepted.
@@ -26,6 +26,21 @@ impl Journal {
     pub fn say(&self, line: impl fmt::Display) -> io::Result<()> {
         (&self.0).write_all(format!("{line}\n").as_bytes())
     }
+}
+
+/// Whether an operation was accepted behind the byte `from`.
+///
+/// # Errors
+/// Those of the file system.
+pub fn has_accepted(path: &Path, from: u64) -> io::Result<bool> {
+    let mut journal = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        journal => journal?,
+    };
+    journal.seek(SeekFrom::Start(from))?;
+    let mut said = String::new();
+    journal.read_to_string(&mut said)?;
+    Ok(said.lines().any(|line| line.starts_with("ok ")))
 }
 
 /// Takes back what was said behind the byte `from`: calls were made, but what they came to was not
@@ -86,6 +101,10 @@ pub struct Said {
     pub ended: u64,
     /// What went wrong that no campaign expects, in the victim's words.
     pub complaints: Vec<String>,
+    /// Operations tried since the last `wiping`.
+    tried_since: Vec<u64>,
+    /// Operations asked for since the last `wiped`.
+    taking_since: Vec<u64>,
 }
 
 impl Said {
@@ -117,17 +136,24 @@ impl Said {
     fn hear(&mut self, line: &str) -> Option<()> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
-            "try" => self.tried.extend(numbers(rest)?),
+            "try" => {
+                let tried = numbers(rest)?;
+                self.tried.extend(&tried);
+                self.tried_since.extend(tried);
+            }
             "ok" => self.accepted.extend(numbers(rest)?),
             "no" => {
                 let (n, why) = rest.split_once(' ')?;
                 self.refused.insert(n.parse().ok()?, why.into());
             }
-            "take" => self.taking.extend(numbers(rest)?),
+            "take" => self.take(numbers(rest)?),
             "taken" => self.taken.extend(numbers(rest)?),
             // Everything goes, also what could not be read at the time.
-            "wiping" => self.taking.extend(&self.tried),
-            "wiped" => self.wiped.extend(&self.taking),
+            "wiping" => {
+                let tried = mem::take(&mut self.tried_since);
+                self.take(tried);
+            }
+            "wiped" => self.wiped.extend(self.taking_since.drain(..)),
             "set" => {
                 self.slot_tried.insert(rest.into());
                 self.slot_ever.insert(rest.into());
@@ -145,6 +171,11 @@ impl Said {
             _ => return None,
         }
         Some(())
+    }
+
+    fn take(&mut self, operations: Vec<u64>) {
+        self.taking.extend(&operations);
+        self.taking_since.extend(operations);
     }
 
     /// Operations that must be owed: accepted, and nobody asked for their removal.

@@ -216,7 +216,7 @@ impl<D: Disk> Log<D> {
     /// Deletes every record for good.
     pub(super) fn wipe(&mut self) -> Result<(), Fault<FileError>> {
         let mut started = self.start_segment(Purpose::Wipe);
-        if started == Err(Fault::Full) {
+        if started == Err(Fault::Full) && self.active.is_some() {
             // The records go in any case; the active segment still has the slots.
             self.destroy_others()?;
             started = self.start_segment(Purpose::Wipe);

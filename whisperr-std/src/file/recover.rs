@@ -90,8 +90,9 @@ pub(super) fn open<D: Disk>(disk: D, options: FileOptions) -> Result<(Log<D>, Op
     }
     segments.sort_unstable();
     let newest = segments.last().copied();
-    for name in segments {
-        let read = findings.read_segment(&disk, name, Some(name) == newest);
+    for &name in &segments {
+        let others = segments.iter().filter(|other| **other != name);
+        let read = findings.read_segment(&disk, name, Some(name) == newest, others);
         read.map_err(|error| OpenError::Unusable { path: ".".into(), error })?;
     }
     Ok(findings.into_log(disk, options))
@@ -107,11 +108,25 @@ fn is_no_file(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput)
 }
 
+/// Whether the medium gives anything of a segment out.
+fn is_readable<D: Disk>(disk: &D, name: SegmentName) -> bool {
+    let read = disk.open(&name.file()).and_then(|file| read_full(&file, 0, &mut [0]));
+    matches!(read, Ok(1))
+}
+
 impl Findings {
     /// Takes what a segment holds. One that is no file, or is not there any more, holds nothing: what
     /// was in it shows as missing numbers. One that cannot be opened may well be there later with
     /// all it holds: to go on without it would be to give its records up.
-    fn read_segment<D: Disk>(&mut self, disk: &D, name: SegmentName, newest: bool) -> io::Result<()> {
+    ///
+    /// The same holds when nothing of it can be read, unless the medium still gives out one of the `others`.
+    fn read_segment<'a, D: Disk>(
+        &mut self,
+        disk: &D,
+        name: SegmentName,
+        newest: bool,
+        mut others: impl Iterator<Item = &'a SegmentName>,
+    ) -> io::Result<()> {
         let key = u32::try_from(self.segments.len()).unwrap_or(u32::MAX);
         let mut segment = Segment::new(name, 0);
         let scanned = disk.open(&name.file()).and_then(|file| {
@@ -126,7 +141,7 @@ impl Findings {
         self.next_id = self.next_id.max(name.id.saturating_add(1));
         self.next = self.next.max(name.first);
         let before = self.last.take();
-        let scan = match scanned {
+        let mut scan = match scanned {
             Ok(scan) => scan,
             Err(error) if is_no_file(&error) => {
                 self.segments.push(segment);
@@ -134,6 +149,11 @@ impl Findings {
             }
             Err(error) => return Err(error),
         };
+        if let Some(error) = scan.refused.take()
+            && !others.any(|other| is_readable(disk, *other))
+        {
+            return Err(error);
+        }
         if let Header::Newer(version) = scan.header {
             self.report.newer_segments = self.report.newer_segments.saturating_add(1);
             self.report.newer_version = self.report.newer_version.max(version);
@@ -262,6 +282,7 @@ impl Findings {
             reader: Reader::new(),
             process: std::process::id(),
         };
+        let found = log.next_key();
         let closed = last.as_ref().is_some_and(|(key, scan)| {
             self.ended == Some(*key) && scan.size == scan.end && scan.damaged.is_empty()
         });
@@ -270,11 +291,12 @@ impl Findings {
             || (last.is_some() && whisperr_core::planted::is(whisperr_core::planted::Bug::TrustTheCache));
         let started =
             !closed && !log.segments.is_empty() && log.write_again(unsynced_from, self.floor, removed);
+        let mut failed = None;
         if let Some((key, scan)) = last.filter(|_| !started) {
-            log.write_on(key, &scan);
+            failed = (!log.write_on(key, &scan)).then_some(key);
             log.complete_slots(key, &self.slot_keys);
         }
-        log.sync_older(unsynced_from, self.floor);
+        log.sync_older(unsynced_from..found, self.floor, failed);
         if log.active.is_some() && !started {
             // The segment that says so is durable.
             log.floor = self.floor;

@@ -1,5 +1,6 @@
 //! Makes the log that was found durable, and goes on where it ends.
 
+use core::ops::Range;
 use std::io;
 use std::sync::Arc;
 
@@ -11,13 +12,14 @@ use super::spans::Spans;
 use super::start::Purpose;
 
 impl<D: Disk> Log<D> {
-    /// Goes on behind the last frame of the newest segment, once that is durable and if it is whole.
-    pub(super) fn write_on(&mut self, key: u32, scan: &Scan) {
+    /// Goes on behind the last frame of the newest segment, once that is durable and if it is whole;
+    /// `false` when a sync of it failed, which is never repeated.
+    pub(super) fn write_on(&mut self, key: u32, scan: &Scan) -> bool {
         let Some(segment) = self.segment(key).copied() else {
-            return;
+            return true;
         };
         let Ok(file) = self.disk.open(&segment.name.file()) else {
-            return;
+            return true;
         };
         let ready = if scan.size > scan.end {
             // Nothing is ever written behind what a cut left.
@@ -30,11 +32,11 @@ impl<D: Disk> Log<D> {
         if ready.is_err() {
             // The next segment takes over; what this one holds is moved there.
             let _ = self.move_records(key);
-            return;
+            return false;
         }
         if !scan.damaged.is_empty() {
             // It is kept as it is: what is written from here on stands in a segment without damage.
-            return;
+            return true;
         }
         // Where blocks cannot be set aside, the segment grows as it is written.
         let _ = file.preallocate(u64::from(self.options.segment_bytes).max(scan.end));
@@ -43,6 +45,7 @@ impl<D: Disk> Log<D> {
         let len = scan.end;
         let binding = segment.binding;
         self.active = Some(Active { key, file, binding, len, fresh: 0, abandoned: false });
+        true
     }
 
     /// Starts a segment and writes into it again what the segments from `from` on hold, and what was `removed`; `false` when
@@ -72,18 +75,19 @@ impl<D: Disk> Log<D> {
         true
     }
 
-    /// Makes the segments from `from` on durable that are not written on.
+    /// Makes the segments that were found with the keys `older` durable, but not the one that is written on
+    /// and not the one whose sync `failed`.
     ///
     /// A segment is synced before the next one takes its place. But a process that was killed in a
     /// wipe or after a failed sync leaves the start of the next one beside a segment that was not.
-    pub(super) fn sync_older(&mut self, from: u32, floor: u64) {
+    pub(super) fn sync_older(&mut self, older: Range<u32>, floor: u64, failed: Option<u32>) {
         if !self.options.syncs() {
             return;
         }
         let active = self.active.as_ref().map(|active| active.key);
-        for key in (from..self.next_key()).rev() {
+        for key in older.rev() {
             let Some(name) = self.segment(key).map(|segment| segment.name) else { continue };
-            if active == Some(key) || name.id < floor {
+            if active == Some(key) || failed == Some(key) || name.id < floor {
                 continue;
             }
             let synced = self.disk.open(&name.file()).and_then(|file| file.sync_data());

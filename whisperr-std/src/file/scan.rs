@@ -28,6 +28,8 @@ pub(super) struct Scan {
     pub(super) blank: bool,
     /// Whether some bytes could not be read, or are beyond what is read.
     pub(super) partial: bool,
+    /// Why nothing can be read of the file any more, if that is so: the bytes may all be there.
+    pub(super) refused: Option<io::Error>,
 }
 
 /// Reads the segment `name` and calls `found` with the offset of every frame, the frame, and whether
@@ -44,6 +46,8 @@ pub(super) fn scan<F: DiskFile>(
         start: 0,
         buffer: Vec::new(),
         partial: size > SCAN_BYTES_MAX,
+        readable: None,
+        refused: None,
     };
     let start = window.at(0);
     let header = name.check(start);
@@ -54,6 +58,7 @@ pub(super) fn scan<F: DiskFile>(
         damaged: Vec::new(),
         blank: true,
         partial: false,
+        refused: None,
     };
     if matches!(header, Header::Newer(_)) {
         return Ok(scan);
@@ -88,6 +93,7 @@ pub(super) fn scan<F: DiskFile>(
         cursor = cursor.saturating_add(1);
     }
     scan.partial = window.partial;
+    scan.refused = window.refused.take().filter(|_| !window.can_read());
     Ok(scan)
 }
 
@@ -98,6 +104,10 @@ struct Window<'f, F> {
     start: u64,
     buffer: Vec<u8>,
     partial: bool,
+    /// Where something was read last.
+    readable: Option<u64>,
+    /// What was said where nothing was read.
+    refused: Option<io::Error>,
 }
 
 impl<F: DiskFile> Window<'_, F> {
@@ -116,12 +126,18 @@ impl<F: DiskFile> Window<'_, F> {
         self.buffer.get(at..).unwrap_or_default()
     }
 
+    /// Whether the medium still gives out what it gave out before: then only some of the file is gone.
+    fn can_read(&self) -> bool {
+        self.readable.is_some_and(|at| matches!(read_full(self.file, at, &mut [0]), Ok(1)))
+    }
+
     fn fill(&mut self, offset: u64, len: usize) {
         self.start = offset;
         self.buffer.resize(len, 0);
         if let Ok(read) = read_full(self.file, offset, &mut self.buffer) {
             // A file that shrank meanwhile ends where it ends.
             self.buffer.truncate(read);
+            self.readable = Some(offset);
             if read < len {
                 self.size = offset.saturating_add(read as u64);
                 self.partial = true;
@@ -133,9 +149,13 @@ impl<F: DiskFile> Window<'_, F> {
         for page in self.buffer.chunks_mut(PAGE_BYTES) {
             page.fill(0);
             let read = read_full(self.file, at, page).or_else(|_| read_full(self.file, at, page));
-            if !matches!(read, Ok(read) if read == page.len()) {
-                page.fill(0);
-                self.partial = true;
+            match read {
+                Ok(read) if read == page.len() => self.readable = Some(at),
+                read => {
+                    page.fill(0);
+                    self.partial = true;
+                    self.refused = read.err().or(self.refused.take());
+                }
             }
             at = at.saturating_add(page.len() as u64);
         }

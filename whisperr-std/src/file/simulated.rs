@@ -5,6 +5,7 @@
 //! torn at any byte, sector or page, or not, whatever became of those before it. The kernel may
 //! write any of it back earlier; what is durable may rot.
 
+use core::ops::Range;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
@@ -128,9 +129,18 @@ impl SimulatedDisk {
         lock(&self.world).interrupt_every = transfers;
     }
 
+    /// Lets no byte of a file between two offsets be read, as in a bad sector.
+    pub fn spoil(&self, name: &str, bytes: Range<u64>) {
+        let mut world = lock(&self.world);
+        if let Some(node) = world.names.get(name).copied() {
+            world.spoiled.push((node, bytes));
+        }
+    }
+
     /// Ends all faults that were asked for.
     pub fn heal(&self) {
         let mut world = lock(&self.world);
+        world.spoiled.clear();
         world.plan = None;
         world.sync_plan = None;
         world.interrupt_every = 0;
@@ -284,6 +294,11 @@ impl DiskFile for SimulatedFile {
         world.call()?;
         if world.is_interrupted() {
             return Err(io::ErrorKind::Interrupted.into());
+        }
+        let end = offset.saturating_add(buffer.len() as u64);
+        if world.spoiled.iter().any(|(node, bad)| *node == self.node && offset < bad.end && bad.start < end) {
+            count(&mut world.faults.failed_calls);
+            return Err(Failure::Medium.into());
         }
         let node = world.nodes.get(self.node).ok_or(io::ErrorKind::NotFound)?;
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);

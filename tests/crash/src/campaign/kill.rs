@@ -13,6 +13,7 @@ use whisperr_std::Fsync;
 use super::{Context, Place, Ran, Stop, each};
 use crate::chance::Chance;
 use crate::check::{self, Promise};
+use crate::journal;
 use crate::options::{BESIDE, Victim, policy_name};
 use crate::report::Row;
 use crate::serve;
@@ -31,9 +32,10 @@ pub(super) fn random(context: &Context) -> Ran {
             let mut command = victim.command(&context.program);
             command.stdin(Stdio::null()).stdout(Stdio::null());
             let before = place.said()?;
+            let length = fs::metadata(&place.journal).map_or(0, |journal| journal.len());
             let mut running = Running::start(&mut command)?;
             // The first operation shows that it runs; it is killed somewhere behind it.
-            while place.said()?.accepted.len() == before.accepted.len() {
+            while !journal::has_accepted(&place.journal, length)? {
                 if running.wait(Duration::ZERO)?.is_some() {
                     return Err(Stop::Failed("the victim ended too soon".into()));
                 }
@@ -209,7 +211,7 @@ pub(super) fn deliver(
     victim: &Victim,
     row: &mut Row,
     how: &str,
-) -> Result<crate::journal::Said, Stop> {
+) -> Result<journal::Said, Stop> {
     let mut next = victim.clone().ops(0);
     next.paused = false;
     next.deliver = Duration::from_secs(30);
@@ -217,5 +219,5 @@ pub(super) fn deliver(
     if let Some(died) = ended.died().or_else(|| ended.unopened().then(|| "it did not open".into())) {
         row.breaks(format!("{how}: the next client: {died}"));
     }
-    Ok(crate::journal::Said::read(&victim.journal)?)
+    Ok(journal::Said::read(&victim.journal)?)
 }

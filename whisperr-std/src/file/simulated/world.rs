@@ -1,5 +1,6 @@
 //! The state of a simulated disk: files, names, and what of them is durable.
 
+use core::ops::Range;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -153,6 +154,8 @@ pub(super) struct World {
     pub(super) graves: Vec<Grave>,
     pub(super) plan: Option<Plan<Failure>>,
     pub(super) sync_plan: Option<Plan<SyncFault>>,
+    /// Bytes of files that cannot be read.
+    pub(super) spoiled: Vec<(usize, Range<u64>)>,
     /// Every so many reads and writes, one is interrupted.
     pub(super) interrupt_every: u64,
     pub(super) transfers: u64,

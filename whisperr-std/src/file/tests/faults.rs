@@ -1,9 +1,9 @@
 //! Every call on the disk fails once, and from then on.
 
 use crate::file::FileError;
-use whisperr_core::{Fault, Slot, Storage};
+use whisperr_core::{Fault, Slot, Storage, ready};
 
-use super::super::simulated::{Failure, SimulatedDisk, Survivors};
+use super::super::simulated::{Failure, SimulatedDisk, Survivors, SyncFault};
 use super::{
     FileOptions, FileStorage, Fsync, Model, Op, append, load, numbers, open, record, remove, small, store,
 };
@@ -239,4 +239,26 @@ fn a_number_that_was_skipped_in_vain_can_still_be_used() {
     let mut again = open(&disk, small());
     assert_eq!(numbers(&mut again), [1, 2, 7]);
     assert_eq!(again.take_damaged(), 0);
+}
+
+/// Found on a real disk: no segment can be started, and the one there is cannot be made durable.
+#[test]
+fn a_wipe_that_finds_no_room_keeps_the_slots() {
+    let disk = SimulatedDisk::new();
+    let mut storage = open(&disk, small());
+    store(&mut storage, Slot::Identity, b"someone").unwrap();
+    append(&mut storage, 1, &record(1, 90)).unwrap();
+    drop(storage);
+    disk.limit(Some(disk.used()));
+    disk.fault_sync_after(0, SyncFault::Dropped, true);
+    let mut storage = open(&disk, small());
+
+    assert_eq!(ready(storage.wipe()), Some(Err(Fault::Full)));
+
+    disk.heal();
+    let mut storage = open(&disk, small());
+    assert_eq!(load(&mut storage, Slot::Identity), b"someone");
+    assert_eq!(ready(storage.wipe()), Some(Ok(())));
+    assert!(numbers(&mut storage).is_empty());
+    assert_eq!(load(&mut storage, Slot::Identity), b"someone");
 }
