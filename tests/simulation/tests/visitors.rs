@@ -1,5 +1,5 @@
 //! Who an event is about before anybody is identified (contract, section 6).
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use whisperr_core::{Identify, Track, ready};
 use whisperr_simulation::{Options, StorageFaults, World};
