@@ -371,7 +371,8 @@ fn a_queue_of_identifies_refuses_one_more_by_name() {
     let error = world.identify(&Identify::new("u3")).unwrap_err();
     let event = world.track(&Track::new("door_opened")).unwrap_err();
 
-    let text = "the queue of 2 operations is full and nothing in it may be evicted";
+    let text =
+        "the queue of at most 2 operations and 67108864 bytes is full and nothing in it may be evicted";
     assert_eq!((error.to_string().as_str(), event.to_string().as_str()), (text, text));
     assert_eq!(world.status().owed, 2);
 }

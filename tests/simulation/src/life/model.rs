@@ -111,9 +111,15 @@ impl Model {
     pub(super) fn look(&mut self, now: BTreeSet<u64>) -> Result<Left, Violation> {
         let mut left = Left::default();
         let mut gone: Vec<u64> = self.stored.difference(&now).copied().collect();
-        // What came and went between two looks.
-        let passed = self.owed().filter(|(n, said)| {
-            !now.contains(&said.seq)
+        // What came and went between two looks; what was not promised, only where a reply shows that it was there.
+        let passed = self.said.iter().filter(|(n, said)| {
+            let was_there = match said.place {
+                Place::Owed => true,
+                Place::Unpromised => self.settled.contains_key(n),
+                Place::Left(_) => false,
+            };
+            was_there
+                && !now.contains(&said.seq)
                 && !self.stored.contains(&said.seq)
                 && self.by_seq.get(&said.seq) == Some(n)
         });
