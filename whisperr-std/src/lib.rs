@@ -32,8 +32,9 @@
 //! # Features
 //!
 //! `rustls` (default): TLS by rustls with ring and the system's certificates. `native-tls`: TLS by the
-//! system's library. `testing`: a recorder for the tests of an application. `cli`: the `whisperr`
-//! command. Without a TLS feature an `https` base URL is refused when the client is built.
+//! system's library. `http`: the client without TLS, which refuses an `https` base URL when it is built.
+//! `testing`: a recorder for the tests of an application. `cli`: the `whisperr` command. Without any of them
+//! there is the queue [`file`] alone, for a run loop and a transport of your own.
 //!
 //! With `rustls`, a `reqwest` (of the same version) that your own program uses without any TLS feature finds no
 //! provider: install one for the process, or give your `reqwest` its TLS feature.
@@ -43,31 +44,48 @@
 #[doc = include_str!("../../README.md")]
 mod readme {}
 
+#[cfg(feature = "http")]
 mod body;
+#[cfg(feature = "http")]
 mod builder;
 mod clock;
+#[cfg(feature = "http")]
 mod error;
 pub mod file;
+#[cfg(feature = "http")]
 mod global;
+#[cfg(feature = "http")]
 mod handle;
+#[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "http")]
 mod http_client;
 #[cfg(feature = "testing")]
 mod recorder;
+#[cfg(feature = "http")]
 mod runner;
+#[cfg(feature = "http")]
 mod shared;
+#[cfg(feature = "http")]
 mod storage;
 
+#[cfg(feature = "http")]
 pub use body::body_bytes;
+#[cfg(feature = "http")]
 pub use builder::Builder;
 pub use clock::SystemClock;
+#[cfg(feature = "http")]
 pub use error::{BuildError, Error};
 pub use file::{Fsync, OpenError};
+#[cfg(feature = "http")]
 pub use global::{init, instance};
+#[cfg(feature = "http")]
 pub use handle::{Flush, Status, Whisperr};
+#[cfg(feature = "http")]
 pub use http::{HttpError, HttpTransport};
 #[cfg(feature = "testing")]
 pub use recorder::{Recorded, Recorder};
+#[cfg(feature = "http")]
 pub use storage::StorageError;
 pub use whisperr_core::{
     BaseUrlError, Body, BodyError, Channel, ChannelKind, Clock, ConfigError, Consent, Counters,

@@ -18,7 +18,8 @@
 //!
 //! These are the bounds within which the queue is checked, on a disk as [`simulated`] describes.
 //!
-//! Without `WHISPERR_EXHAUSTIVE` in the environment only some places are cut, to be quick.
+//! `WHISPERR_EXHAUSTIVE=1` checks all of it. With a higher number N, pairs begin at every Nth place only, and
+//! everything else is as with 1. Without it only some places are cut, to be quick.
 //!
 //! [`simulated`]: super::super::simulated
 
@@ -36,9 +37,14 @@ use super::super::simulated::{Chance, SimulatedDisk, Survivors};
 use super::{FileStorage, Model, Op, numbers, open, small};
 use scripts::{Case, Script, Step};
 
-/// Whether to check everything within the bounds.
+/// Whether to check more than some places.
 fn is_full() -> bool {
-    std::env::var_os("WHISPERR_EXHAUSTIVE").is_some()
+    first_cuts().is_some()
+}
+
+/// At every how many places pairs begin.
+fn first_cuts() -> Option<usize> {
+    std::env::var("WHISPERR_EXHAUSTIVE").ok()?.parse().ok().filter(|places| *places > 0)
 }
 
 /// One line that says how much was checked, for a log to add up.

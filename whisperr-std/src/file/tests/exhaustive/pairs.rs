@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use super::super::super::simulated::SimulatedDisk;
 use super::scripts::{PAIRS, Script};
-use super::{Cut, Failed, Model, check, expect_cases, image, is_full, knowledge, places, prepare, run, tell};
+use super::{
+    Cut, Failed, Model, check, expect_cases, first_cuts, image, knowledge, places, prepare, run, tell,
+};
 
 /// Cuts what a first cut left at every place of the opening and of the steps that were left.
 fn cut_again(script: &Script, rest: usize, left: &SimulatedDisk, known: &Model, stride: usize) -> u64 {
@@ -28,7 +30,7 @@ fn cut_again(script: &Script, rest: usize, left: &SimulatedDisk, known: &Model, 
 fn cut_twice(script: &Script) -> u64 {
     let (before, known) = prepare(script);
     let places = expect_cases(script, &before, &known);
-    let (first, second) = if is_full() { (1, 1) } else { (17, 13) };
+    let (first, second) = first_cuts().map_or((17, 13), |first| (first, 1));
     // Many cuts leave the same: what follows is the same, too.
     let mut seen = HashSet::new();
     let mut cuts = 0;
