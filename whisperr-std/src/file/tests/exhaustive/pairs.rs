@@ -54,9 +54,31 @@ fn cut_twice(script: &Script) -> u64 {
     cuts
 }
 
-#[test]
-fn two_cuts_at_every_pair_of_places() {
-    for script in PAIRS {
-        tell(&format!("pairs, {}", script.name), cut_twice(script));
-    }
+/// Each script is a test of its own, so that they run beside each other.
+macro_rules! two_cuts_at_every_pair_of_places {
+    ($($test:ident = $name:literal)*) => {
+        $(
+            #[test]
+            fn $test() {
+                let script = PAIRS.iter().find(|script| script.name == $name).unwrap();
+                tell(&format!("pairs, {}", script.name), cut_twice(script));
+            }
+        )*
+
+        #[test]
+        fn every_script_is_cut_twice() {
+            let tested = [$($name),*];
+            assert!(PAIRS.iter().all(|script| tested.contains(&script.name)));
+        }
+    };
+}
+
+two_cuts_at_every_pair_of_places! {
+    rotation = "rotation"
+    consumed_segment = "consumed segment"
+    wipe = "wipe"
+    failed_sync = "failed sync"
+    removals_inside = "removals inside"
+    full_disk = "full disk"
+    moved_records = "moved records"
 }
