@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::push_token::{PushMetadata, PushToken};
+
 /// The kind of a channel, and a preferred channel (contract, section 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(clippy::exhaustive_enums, reason = "the wire contract has no other")]
@@ -57,13 +59,14 @@ pub struct Channel<'a> {
     pub(crate) address: &'a str,
     pub(crate) consent: Consent,
     pub(crate) verified: Option<bool>,
+    pub(crate) metadata: PushMetadata,
 }
 
 impl<'a> Channel<'a> {
     /// An opted-in channel of any kind. A blank address is ignored when the identify is accepted.
     #[must_use]
     pub const fn new(kind: ChannelKind, address: &'a str) -> Self {
-        Self { kind, address, consent: Consent::OptedIn, verified: None }
+        Self { kind, address, consent: Consent::OptedIn, verified: None, metadata: PushMetadata::NONE }
     }
 
     /// An opted-in email address.
@@ -91,10 +94,27 @@ impl<'a> Channel<'a> {
         self
     }
 
+    /// Without white space around the address; nothing when nothing else is there.
+    pub(crate) fn trimmed(self) -> Option<Self> {
+        let address = self.address.trim();
+        (!address.is_empty()).then_some(Self { address, ..self })
+    }
+
+    /// Whether this is a push token that may be used.
+    pub(crate) fn is_push_token(&self) -> bool {
+        self.kind == ChannelKind::Push && self.consent == Consent::OptedIn
+    }
+
     /// Says whether the address was verified; sent only when said.
     #[must_use]
     pub const fn verified(mut self, verified: bool) -> Self {
         self.verified = Some(verified);
         self
+    }
+}
+
+impl<'a> From<PushToken<'a>> for Channel<'a> {
+    fn from(token: PushToken<'a>) -> Self {
+        Self { metadata: token.metadata, ..Self::push(token.token) }
     }
 }

@@ -1,5 +1,8 @@
 //! What stands behind the lock: the queue, who the user is, and the delivery machine.
 
+mod consent;
+mod push;
+mod say;
 mod sending;
 
 pub(crate) use sending::PlanStart;
@@ -10,16 +13,15 @@ use crate::clock::{Clock, Instant, UtcMillis};
 use crate::config::{Config, ConfigError};
 use crate::counters::{Counters, add};
 use crate::delivery::{Delivery, Stop, Waiting};
-use crate::encode::Properties;
-use crate::event_type::{EventType, EventTypeError};
+use crate::event_type::EventTypeError;
 use crate::identity::{Boot, Identity};
 use crate::message_id::MessageId;
 use crate::notice::Notice;
-use crate::operation::{Identify, Track};
-#[cfg(whisperr_planted)]
-use crate::planted::{self, Bug};
-use crate::queue::{NoRoom, Queue};
-use crate::record::{self, Kind, Moment, Record, RecordError, Subject};
+use crate::opt_out::OptOut;
+use crate::push::Push;
+use crate::push_token::PushTokenError;
+use crate::queue::Queue;
+use crate::record::{Record, RecordError};
 use crate::rng::Rng;
 use crate::storage::{Fault, RECORD_BYTES_MAX, Seq, SeqRange, Storage};
 use crate::user::{UserId, UserIdError};
@@ -55,6 +57,8 @@ pub enum EnqueueError<E> {
     EventType(EventTypeError),
     /// The user id breaks the rule.
     User(UserIdError),
+    /// The push token breaks the rule.
+    PushToken(PushTokenError),
     /// The properties, context or traits cannot be stored.
     Record(RecordError),
     /// The queue is full and nothing may be evicted: identifies never are, what is in flight cannot
@@ -79,13 +83,16 @@ macro_rules! enqueue_error_from {
     )*};
 }
 
-enqueue_error_from! { EventTypeError => EventType  UserIdError => User  RecordError => Record }
+enqueue_error_from! {
+    EventTypeError => EventType  UserIdError => User  PushTokenError => PushToken  RecordError => Record
+}
 
 impl<E: fmt::Debug> fmt::Display for EnqueueError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EventType(error) => error.fmt(f),
             Self::User(error) => error.fmt(f),
+            Self::PushToken(error) => error.fmt(f),
             Self::Record(error) => error.fmt(f),
             Self::Full { operations_max, bytes_max } => write!(
                 f,
@@ -99,14 +106,15 @@ impl<E: fmt::Debug> fmt::Display for EnqueueError<E> {
 
 impl<E: fmt::Debug> core::error::Error for EnqueueError<E> {}
 
-/// An operation was accepted: it is owed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What was said was accepted. An operation that came of it is owed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[must_use = "the runner sleeps unless it is woken"]
 #[non_exhaustive]
 pub struct Accepted {
-    /// Its local identity.
-    pub seq: Seq,
-    /// The event's `$message_id`; none for an identify.
+    /// The local identity of the operation; none when nothing is to be sent: the user has opted out, or the
+    /// server knows it already.
+    pub seq: Option<Seq>,
+    /// The event's `$message_id`; none without an event.
     pub message_id: Option<MessageId>,
     /// Whether the runner must be woken.
     pub wake: bool,
@@ -157,6 +165,10 @@ pub struct Client<S, B> {
     buffer: B,
     queue: Queue,
     identity: Identity,
+    push: Push,
+    opt_out: OptOut,
+    /// The operation that opts the push token out, after an opt-out.
+    farewell: Option<Seq>,
     delivery: Delivery,
     config: Config,
     boot: Boot,
@@ -166,6 +178,8 @@ pub struct Client<S, B> {
     started: Option<UtcMillis>,
     /// The batch that is being formed or sent.
     pinned: Option<SeqRange>,
+    /// How often everything was deleted: a batch that was begun before is not sent after.
+    wipes: u32,
     counters: Counters,
 }
 
@@ -212,6 +226,8 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         // A medium without room, or that takes nothing, must still deliver what it holds.
         let boot_noted = boot.store(&mut storage).await.is_ok();
         let identity = Identity::load(&mut storage).await.map_err(OpenError::Storage)?;
+        let push = Push::load(&mut storage).await.map_err(OpenError::Storage)?;
+        let opt_out = OptOut::load(&mut storage).await.map_err(OpenError::Storage)?;
         let queue = Queue::open(&mut storage, config).await.map_err(OpenError::Storage)?;
         let session = boot.session(seed);
         let mut rng = Rng::new(session);
@@ -222,6 +238,9 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             buffer,
             queue,
             identity,
+            push,
+            opt_out,
+            farewell: None,
             delivery,
             config: *config,
             boot,
@@ -229,6 +248,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             rng,
             started: None,
             pinned: None,
+            wipes: 0,
             counters,
         };
         client.learn_time(now);
@@ -239,108 +259,13 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         let damaged = client.storage.take_damaged();
         add(&mut client.counters.owed_at_start, damaged);
         client.note_damaged(damaged);
-        Ok(client)
-    }
-
-    /// Accepts an event. Once this returns `Ok`, it is owed.
-    ///
-    /// Without [`Track::user`] it is about the current user, or the anonymous visitor while there is none.
-    ///
-    /// # Errors
-    /// See [`EnqueueError`].
-    pub async fn track<P: Properties, C: Properties>(
-        &mut self,
-        now: Now,
-        event: &Track<'_, P, C>,
-    ) -> Result<Accepted, EnqueueError<S::Error>> {
-        self.learn_time(now);
-        let event_type = EventType::parse(event.event_type)?;
-        let explicit = event.user.map(UserId::parse).transpose()?;
-        let seq = self.storage.next_seq();
-        let message_id = MessageId::new(self.session, seq);
-        let moment = match now.utc {
-            Some(utc) => Moment::utc(utc),
-            None => Moment::Boot { boot: self.boot.number, ms: now.instant.as_millis() },
-        };
-        #[cfg(whisperr_planted)]
-        let message_id = if planted::is(Bug::IdFromPlace) {
-            MessageId::new(self.session, Seq::new(self.queue.owed().into()))
-        } else {
-            message_id
-        };
-        #[cfg(whisperr_planted)]
-        let moment = if planted::is(Bug::DateByBoot) {
-            Moment::Boot { boot: self.boot.number, ms: now.instant.as_millis() }
-        } else {
-            moment
-        };
-        let subject = match explicit.or(self.identity.user()) {
-            Some(user) => Subject::User(user),
-            None => {
-                let made = self.identity.ensure_anonymous(&mut self.storage, &mut self.rng).await;
-                Subject::Anonymous(made.map_err(EnqueueError::Storage)?)
-            }
-        };
-        let buffer = record_buffer(&mut self.buffer);
-        let (properties, context) = (&event.properties, &event.context);
-        let len = record::encode_track(buffer, message_id, moment, subject, event_type, properties, context)?;
-        let wake = self.append(now, seq, len, Kind::Track).await?;
-        Ok(Accepted { seq, message_id: Some(message_id), wake })
-    }
-
-    /// Accepts an identify, and remembers the user as the current one. Once this returns `Ok`, it is
-    /// owed; it is never evicted.
-    ///
-    /// # Errors
-    /// See [`EnqueueError`]. When the storage takes the operation and then fails to note the user,
-    /// the identify may be delivered although the current user stays who it was.
-    pub async fn identify<T: Properties>(
-        &mut self,
-        now: Now,
-        identify: &Identify<'_, T>,
-    ) -> Result<Accepted, EnqueueError<S::Error>> {
-        self.learn_time(now);
-        let user = UserId::parse(identify.user)?;
-        let seq = self.storage.next_seq();
-        let buffer = record_buffer(&mut self.buffer);
-        let len = record::encode_identify(buffer, user, self.identity.anonymous(), identify)?;
-        let wake = self.append(now, seq, len, Kind::Identify).await?;
-        self.identity.set_user(&mut self.storage, user).await.map_err(EnqueueError::Storage)?;
-        Ok(Accepted { seq, message_id: None, wake })
-    }
-
-    async fn append(
-        &mut self,
-        now: Now,
-        seq: Seq,
-        len: usize,
-        kind: Kind,
-    ) -> Result<bool, EnqueueError<S::Error>> {
-        self.queue.refresh(&mut self.storage).await.map_err(EnqueueError::Storage)?;
-        let record = self.buffer.as_mut().get(..len).unwrap_or_default();
-        let appended = self.queue.append(&mut self.storage, seq, record, self.pinned).await;
-        let mut wake = self.note_changes();
-        match appended {
-            Ok(()) => {}
-            Err(NoRoom::NothingToEvict) => {
-                return Err(EnqueueError::Full {
-                    operations_max: self.config.max_queue_size,
-                    bytes_max: self.config.max_queue_bytes,
-                });
-            }
-            Err(NoRoom::Storage(fault)) => return Err(EnqueueError::Storage(fault)),
+        if damaged > 0 {
+            client.check_carrier().await.map_err(OpenError::Storage)?;
         }
-        wake |= self.delivery.handle_enqueued(now.instant, self.queue.owed(), kind == Kind::Identify);
-        Ok(wake)
-    }
-
-    /// Forgets the current user and the anonymous visitor; what was said before is still delivered
-    /// as theirs. Call [`flush`](Self::flush) beforehand to have it on its way (contract, section 4).
-    ///
-    /// # Errors
-    /// [`Fault`] when the storage failed: call again.
-    pub async fn reset(&mut self) -> Result<(), Fault<S::Error>> {
-        self.identity.reset(&mut self.storage).await
+        if client.resume_opt_out(now).await.is_err() {
+            client.delivery.add_notice(Notice::Storage);
+        }
+        Ok(client)
     }
 
     /// Starts delivery now; wake the runner.

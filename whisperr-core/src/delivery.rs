@@ -334,6 +334,30 @@ impl Delivery {
         self.state = State::Waiting { until: Some(until), not_before: Some(until) };
     }
 
+    /// Everything was deleted, also what is on its way or settled: nobody waits for its reply any more.
+    pub(crate) fn handle_wiped(&mut self) {
+        if let State::Sending { .. } | State::Settling { .. } = self.state {
+            self.state = State::Waiting { until: None, not_before: None };
+        }
+        self.due = 0;
+    }
+
+    /// When a backoff or an auth pause ends.
+    pub(crate) const fn resumes_at(&self) -> Option<Instant> {
+        match &self.state {
+            State::BackingOff { until, .. } | State::AuthRefused { until } => Some(*until),
+            _ => None,
+        }
+    }
+
+    /// How the batch leaves that is being removed.
+    pub(crate) const fn exit(&self) -> Option<Exit> {
+        match &self.state {
+            State::Settling { exit, .. } => Some(*exit),
+            _ => None,
+        }
+    }
+
     /// `batch` is about to be sent.
     pub fn handle_sending(&mut self, now: Instant, batch: Batch) {
         self.flush = false;

@@ -117,11 +117,14 @@ mod memory;
 mod message_id;
 mod notice;
 mod operation;
+mod opt_out;
 mod outcome;
 mod pace;
 #[cfg(whisperr_planted)]
 #[doc(hidden)]
 pub mod planted;
+mod push;
+mod push_token;
 mod queue;
 mod ready;
 mod record;
@@ -153,6 +156,9 @@ pub use message_id::MessageId;
 pub use notice::{Notice, NoticeKind};
 pub use operation::{Identify, Track};
 pub use outcome::Outcome;
+pub use push_token::{
+    PUSH_TOKEN_BYTES_MAX, PushEnvironment, PushKind, PushPlatform, PushToken, PushTokenError,
+};
 pub use ready::ready;
 pub use record::RecordError;
 pub use runner::{Shared, run};

@@ -1,6 +1,7 @@
 //! What an application says, as it says it.
 
 use crate::channel::{Channel, ChannelKind};
+use crate::push_token::PushToken;
 
 /// An event: what happened, to whom, with which properties.
 ///
@@ -68,7 +69,7 @@ pub struct Identify<'a, T = ()> {
     pub(crate) preferred: Option<ChannelKind>,
     pub(crate) email: &'a str,
     pub(crate) phone: &'a str,
-    pub(crate) push_token: &'a str,
+    pub(crate) push_token: PushToken<'a>,
     pub(crate) channels: &'a [Channel<'a>],
 }
 
@@ -76,7 +77,8 @@ impl<'a> Identify<'a> {
     /// The user with this id, without traits or channels. The id is checked when the user is identified.
     #[must_use]
     pub const fn new(user: &'a str) -> Self {
-        Self { user, traits: (), preferred: None, email: "", phone: "", push_token: "", channels: &[] }
+        let push_token = PushToken::new("");
+        Self { user, traits: (), preferred: None, email: "", phone: "", push_token, channels: &[] }
     }
 }
 
@@ -104,8 +106,8 @@ impl<'a, T> Identify<'a, T> {
 
     /// Shortcut for an opted-in push channel; blank is ignored.
     #[must_use]
-    pub fn push_token(mut self, token: &'a str) -> Self {
-        self.push_token = token;
+    pub fn push_token(mut self, token: impl Into<PushToken<'a>>) -> Self {
+        self.push_token = token.into();
         self
     }
 
@@ -123,12 +125,13 @@ impl<'a, T> Identify<'a, T> {
         self
     }
 
-    /// Shortcuts first, in the contract's order, then the explicit channels, without blank ones.
-    pub(crate) fn all_channels(&self) -> impl Iterator<Item = Channel<'a>> + use<'a, T> {
-        [Channel::email(self.email), Channel::sms(self.phone), Channel::push(self.push_token)]
-            .into_iter()
-            .chain(self.channels.iter().copied())
-            .map(|channel| Channel { address: channel.address.trim(), ..channel })
-            .filter(|channel| !channel.address.is_empty())
+    /// The explicit channels, without blank ones.
+    pub(crate) fn explicit(&self) -> impl Iterator<Item = Channel<'a>> + Clone + use<'a, T> {
+        self.channels.iter().copied().filter_map(Channel::trimmed)
+    }
+
+    /// Email and phone, without blank ones.
+    pub(crate) fn shortcuts(&self) -> impl Iterator<Item = Channel<'a>> + Clone + use<'a, T> {
+        [Channel::email(self.email), Channel::sms(self.phone)].into_iter().filter_map(Channel::trimmed)
     }
 }

@@ -43,6 +43,7 @@ pub(crate) enum Change {
     Expire,
     SetAside,
     Settle,
+    Delete,
 }
 
 /// How many operations came and went since this was taken last, also by calls that were dropped
@@ -53,6 +54,7 @@ pub(crate) struct Changes {
     pub(crate) evicted: u32,
     pub(crate) expired: u32,
     pub(crate) damaged: u32,
+    pub(crate) deleted: u32,
 }
 
 /// An operation cannot be taken.
@@ -133,6 +135,7 @@ impl Queue {
             Change::Expire => &mut self.changes.expired,
             Change::SetAside => &mut self.changes.damaged,
             Change::Settle => &mut self.settled,
+            Change::Delete => &mut self.changes.deleted,
         };
         *counter = counter.saturating_add(operations);
     }
@@ -282,6 +285,25 @@ impl Queue {
         self.under_way = None;
         removed?;
         self.gone(change, range, operations, bytes);
+        Ok(())
+    }
+
+    /// Deletes every record for good.
+    pub(crate) async fn wipe<S: Storage>(&mut self, storage: &mut S) -> Result<(), Fault<S::Error>> {
+        // What cannot be read can be deleted.
+        let _summed = self.refresh(storage).await;
+        let all = SeqRange { first: Seq::FIRST, last: Seq::LAST };
+        self.under_way = Some((Change::Delete, all, self.owed));
+        // After an error the next sums find out how many are gone.
+        storage.wipe().await?;
+        self.under_way = None;
+        self.count(Change::Delete, self.owed);
+        self.owed = 0;
+        self.bytes = 0;
+        self.end = self.end.max(storage.next_seq());
+        self.head = self.end;
+        self.oldest_event = self.end;
+        self.stale = false;
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use crate::clock::UtcMillis;
 use crate::encode::{Encoder, Properties, ValueError};
 use crate::event_type::EventType;
 use crate::message_id::MessageId;
-use crate::operation::Identify;
+use crate::push_token::PushMetadata;
 use crate::tree::{BadTree, Reader};
 use crate::user::UserId;
 
@@ -55,8 +55,7 @@ struct ChannelHead {
     kind: ChannelKind,
     opted_in: bool,
     verified: Option<bool>,
-    /// Push metadata, for records of a version that writes it.
-    metadata: Option<()>,
+    metadata: Option<PushMetadata>,
 }
 
 /// Which argument could not be stored, and why.
@@ -126,28 +125,37 @@ pub(crate) fn encode_track<P: Properties, C: Properties>(
     Ok(encoder.len())
 }
 
+/// What an identify says, its channels in the order of the wire.
+pub(crate) struct Said<'a, T, C> {
+    pub(crate) user: UserId<'a>,
+    pub(crate) anonymous: Option<[u8; 16]>,
+    pub(crate) traits: &'a T,
+    pub(crate) preferred: Option<ChannelKind>,
+    pub(crate) channels: C,
+}
+
 /// Stores an identify in `buffer` and returns its length.
-pub(crate) fn encode_identify<T: Properties>(
+pub(crate) fn encode_identify<'a, T: Properties>(
     buffer: &mut [u8],
-    user: UserId<'_>,
-    anonymous: Option<[u8; 16]>,
-    identify: &Identify<'_, T>,
+    said: &Said<'_, T, impl Iterator<Item = Channel<'a>> + Clone>,
 ) -> Result<usize, RecordError> {
     let too_large = RecordError::TooLarge { max: buffer.len() };
-    let channels = u16::try_from(identify.all_channels().count()).map_err(|_| too_large)?;
+    let channels = u16::try_from(said.channels.clone().count()).map_err(|_| too_large)?;
     let mut encoder = Encoder::new(buffer);
-    let head = Head::Identify { anonymous, preferred: identify.preferred, channels };
+    let head = Head::Identify { anonymous: said.anonymous, preferred: said.preferred, channels };
     let mut fixed = || {
         encoder.byte(VERSION)?;
         encoder.postcard(&head)?;
-        encoder.string(user.as_str())
+        encoder.string(said.user.as_str())
     };
     fixed().map_err(|_: ValueError| too_large)?;
-    encoder.object(&identify.traits).map_err(RecordError::Traits)?;
+    encoder.object(said.traits).map_err(RecordError::Traits)?;
     let mut rest = || {
-        identify.all_channels().try_for_each(|Channel { kind, address, consent, verified }| {
+        said.channels.clone().try_for_each(|Channel { kind, address, consent, verified, metadata }| {
             let opted_in = consent == Consent::OptedIn;
-            encoder.postcard(&ChannelHead { kind, opted_in, verified, metadata: None })?;
+            let known = kind == ChannelKind::Push && opted_in && metadata != PushMetadata::NONE;
+            let metadata = known.then_some(metadata);
+            encoder.postcard(&ChannelHead { kind, opted_in, verified, metadata })?;
             encoder.string(address)
         })
     };
@@ -205,6 +213,7 @@ pub(crate) struct StoredChannel<'a> {
     pub(crate) address: &'a [u8],
     pub(crate) opted_in: bool,
     pub(crate) verified: Option<bool>,
+    pub(crate) metadata: PushMetadata,
 }
 
 /// The bytes are no record of a version this one knows.
@@ -264,7 +273,13 @@ pub(crate) fn next_channel<'a>(reader: &mut Reader<'a>) -> Result<StoredChannel<
     let (head, rest) = postcard::take_from_bytes::<ChannelHead>(reader.rest()).map_err(|_| BadTree)?;
     *reader = Reader::new(rest);
     let address = reader.string()?;
-    Ok(StoredChannel { kind: head.kind, address, opted_in: head.opted_in, verified: head.verified })
+    Ok(StoredChannel {
+        kind: head.kind,
+        address,
+        opted_in: head.opted_in,
+        verified: head.verified,
+        metadata: head.metadata.unwrap_or_default(),
+    })
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ pub async fn run<L, C, T>(
                 let storage_failed = body.storage_failed;
                 let mut client = shared.lock().await;
                 if reply.is_none() && storage_failed {
-                    client.handle_storage_fault(Now::read(clock));
+                    client.handle_unreadable(Now::read(clock));
                 } else {
                     client.handle_reply(Now::read(clock), reply);
                 }
@@ -84,29 +84,30 @@ async fn form_batch<L: Shared, C: Clock>(
     buffer: &mut [u8],
 ) -> Option<(Batch, Dating)> {
     let mut plan = Plan::new(limit);
-    if walk(shared, clock, &mut plan, buffer).await.is_err() {
+    let start = shared.lock().await.start_plan(Now::read(clock));
+    if walk(shared, start, &mut plan, buffer).await.is_err() {
         shared.lock().await.handle_storage_fault(Now::read(clock));
         return None;
     }
     let mut client = shared.lock().await;
-    let batch = client.handle_sending(Now::read(clock), &plan)?;
+    let batch = client.handle_sending(Now::read(clock), &plan, start.wipes)?;
     Some((batch, client.dating()))
 }
 
-async fn walk<L: Shared, C: Clock>(
+async fn walk<L: Shared>(
     shared: &L,
-    clock: &C,
+    start: PlanStart,
     plan: &mut Plan,
     buffer: &mut [u8],
 ) -> Result<(), Fault<<L::Storage as Storage>::Error>> {
-    let PlanStart { mut from, expired_before } = shared.lock().await.start_plan(Now::read(clock));
+    let PlanStart { mut from, wipes, expired_before } = start;
     let mut dating = shared.lock().await.dating();
     while !plan.is_full() {
         let fetched = shared.lock().await.fetch_for_plan(from, buffer).await?;
         let Some(last) = fetched.last() else { return Ok(()) };
         for (stored, record) in fetched.iter(buffer) {
             let Ok(record) = Record::decode(record) else {
-                shared.lock().await.set_aside(stored).await?;
+                shared.lock().await.set_aside(wipes, stored).await?;
                 continue;
             };
             if let Record::Track(track) = record {
@@ -123,7 +124,7 @@ async fn walk<L: Shared, C: Clock>(
                 }
             }
             let Some(bytes) = wire::count(&record, &dating) else {
-                shared.lock().await.set_aside(stored).await?;
+                shared.lock().await.set_aside(wipes, stored).await?;
                 continue;
             };
             if !plan.add(stored.seq, record.kind(), bytes) {

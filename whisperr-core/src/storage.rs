@@ -119,7 +119,7 @@ impl Slot {
 }
 
 /// Most bytes a slot holds.
-pub const SLOT_BYTES_MAX: usize = 512;
+pub const SLOT_BYTES_MAX: usize = 544;
 
 /// Most bytes a record holds, on any platform: its length fits two bytes.
 pub const RECORD_BYTES_MAX: usize = 65_535;

@@ -5,6 +5,7 @@ use embedded_io_async::Write;
 use crate::clock::UtcMillis;
 use crate::dating::Dating;
 use crate::message_id::uuid_text;
+use crate::push_token::{PushEnvironment, PushKind, PushPlatform};
 use crate::ready::ready;
 use crate::record::{IdentifyRecord, Record, StoredSubject, TrackRecord, next_channel};
 use crate::timestamp::rfc3339;
@@ -197,6 +198,17 @@ async fn write_identify<S: Sink>(
             Some(true) => out.put(b",\"verified\":true").await?,
             Some(false) => out.put(b",\"verified\":false").await?,
             None => {}
+        }
+        let metadata = channel.metadata;
+        for (name, value) in [
+            (&b",\"kind\":"[..], metadata.kind.map(PushKind::as_str)),
+            (b",\"platform\":", metadata.platform.map(PushPlatform::as_str)),
+            (b",\"push_env\":", metadata.environment.map(PushEnvironment::as_str)),
+        ] {
+            if let Some(value) = value {
+                out.put(name).await?;
+                out.text(value.as_bytes()).await?;
+            }
         }
         out.put(b"}").await?;
     }

@@ -4,7 +4,7 @@ use core::fmt;
 
 use whisperr_core::{
     BaseUrlError, ConfigError, EnqueueError, EventTypeError, Fault, KeyError, OpenError as CoreOpenError,
-    RecordError, UserIdError,
+    PushTokenError, RecordError, UserIdError,
 };
 
 use crate::file::{FileError, OpenError};
@@ -21,6 +21,8 @@ pub enum Error {
     EventType(EventTypeError),
     /// The user id breaks the rule.
     User(UserIdError),
+    /// The push token breaks the rule.
+    PushToken(PushTokenError),
     /// The properties, context or traits cannot be stored.
     Record(RecordError),
     /// The queue is full and nothing in it may be evicted.
@@ -40,7 +42,7 @@ impl Error {
     /// Whether the caller's input is at fault: the same call will fail again.
     #[must_use]
     pub const fn is_invalid_input(&self) -> bool {
-        matches!(self, Self::EventType(_) | Self::User(_) | Self::Record(_))
+        matches!(self, Self::EventType(_) | Self::User(_) | Self::PushToken(_) | Self::Record(_))
     }
 }
 
@@ -49,6 +51,7 @@ impl fmt::Display for Error {
         match self {
             Self::EventType(error) => error.fmt(f),
             Self::User(error) => error.fmt(f),
+            Self::PushToken(error) => error.fmt(f),
             Self::Record(error) => error.fmt(f),
             Self::QueueFull { max_queue_size, max_queue_bytes } => write!(
                 f,
@@ -68,6 +71,7 @@ impl From<EnqueueError<StorageError>> for Error {
         match error {
             EnqueueError::EventType(error) => Self::EventType(error),
             EnqueueError::User(error) => Self::User(error),
+            EnqueueError::PushToken(error) => Self::PushToken(error),
             EnqueueError::Record(error) => Self::Record(error),
             EnqueueError::Full { operations_max, bytes_max } => {
                 Self::QueueFull { max_queue_size: operations_max, max_queue_bytes: bytes_max }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Instant as SystemInstant;
 
 use whisperr_core::{
-    Clock, Counters, FlushProgress, Identify, MessageId, Properties, Stop, Track, Waiting, ready,
+    Clock, Counters, FlushProgress, Identify, MessageId, Properties, PushToken, Stop, Track, Waiting, ready,
 };
 
 use crate::builder::Builder;
@@ -95,7 +95,8 @@ impl Whisperr {
     /// process, and a power cut as the fsync policy says.
     ///
     /// `properties` is anything `Serialize` that is an object, [`props!`](crate::props),
-    /// [`Json`](crate::Json) text, or `()` for none. Returns the event's message id.
+    /// [`Json`](crate::Json) text, or `()` for none. Returns the event's message id; all zeros while nothing
+    /// is recorded, because the client is disabled or the user has [opted out](Self::opt_out).
     ///
     /// # Errors
     /// [`Error`]; bad input is named and nothing is stored.
@@ -160,6 +161,67 @@ impl Whisperr {
     pub fn reset_without_flush(&self) -> Result<(), Error> {
         let Some(inner) = &self.inner else { return Ok(()) };
         inner.shared.change(|client, _| ready(client.reset()))
+    }
+
+    /// Registers the device's push token for the current user; before anybody is identified it is held in
+    /// memory, and the next [`identify`](Self::identify) attaches it.
+    ///
+    /// Call it at every start: a token that was delivered for this user before costs nothing. A new one opts
+    /// the old one out. A blank one is ignored.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), whisperr_std::Error> {
+    /// # let whisperr = whisperr_std::Whisperr::builder("wrk_…").build().unwrap();
+    /// use whisperr_std::{PushKind, PushToken};
+    ///
+    /// whisperr.set_push_token(PushToken::new("d4f0…").kind(PushKind::Fcm))?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`track`](Self::track).
+    pub fn set_push_token<'a>(&self, token: impl Into<PushToken<'a>>) -> Result<(), Error> {
+        let Some(inner) = &self.inner else { return Ok(()) };
+        let token = token.into();
+        let accepted = inner.shared.accept(|client, now| ready(client.set_push_token(now, token)));
+        inner.debug("set_push_token", &accepted);
+        accepted.map(|_| ())
+    }
+
+    /// Records nothing any more, and deletes what is queued, from the disk too: nothing of it is sent
+    /// again, only a request that is out already cannot be taken back. If a push token was delivered, one word
+    /// to the server opts it out. The choice survives restarts, and a crash at any point of this call.
+    ///
+    /// [`identify`](Self::identify) still remembers who the user is; everything else is accepted and
+    /// goes nowhere until [`opt_in`](Self::opt_in).
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::StorageFull`]: nothing is recorded or sent all the same, and the deletion
+    /// goes on until it is done.
+    pub fn opt_out(&self) -> Result<(), Error> {
+        let Some(inner) = &self.inner else { return Ok(()) };
+        let accepted = inner.shared.accept(|client, now| ready(client.opt_out(now)));
+        // A request that is out is given up.
+        inner.shared.ring();
+        inner.debug("opt_out", &accepted);
+        accepted.map(|_| ())
+    }
+
+    /// Records again. The push token has to be set again.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::StorageFull`]: the user is still opted out; call again.
+    pub fn opt_in(&self) -> Result<(), Error> {
+        let Some(inner) = &self.inner else { return Ok(()) };
+        let accepted = inner.shared.accept(|client, now| ready(client.opt_in(now)));
+        inner.debug("opt_in", &accepted);
+        accepted.map(|_| ())
+    }
+
+    /// Whether the user has opted out.
+    #[must_use]
+    pub fn is_opted_out(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.shared.client().is_opted_out())
     }
 
     /// Delivers what is owed, for at most `deadline`. Blocks; in async code use

@@ -90,6 +90,6 @@ pub use storage::StorageError;
 pub use whisperr_core::{
     BaseUrlError, Body, BodyError, Channel, ChannelKind, Clock, ConfigError, Consent, Counters,
     DEFAULT_BASE_URL, EventTypeError, Identify, Instant, Json, KeyError, MessageId, Notice, NoticeKind,
-    Overflow, Properties, Props, RecordError, Reply, Request, Track, Transport, UserIdError, UtcMillis,
-    Value, ValueError, Waiting, props,
+    Overflow, Properties, Props, PushEnvironment, PushKind, PushPlatform, PushToken, PushTokenError,
+    RecordError, Reply, Request, Track, Transport, UserIdError, UtcMillis, Value, ValueError, Waiting, props,
 };

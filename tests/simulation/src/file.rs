@@ -27,6 +27,13 @@ impl FileMedium {
         Self { disk: SimulatedDisk::new(), options, counted: Faults::default() }
     }
 
+    /// A queue file of small segments on a file system of yours.
+    #[must_use]
+    pub fn new(disk: SimulatedDisk) -> Self {
+        let options = FileOptions::new().segment_bytes(512).max_bytes(64 << 10);
+        Self { disk, options, counted: Faults::default() }
+    }
+
     fn count(&mut self, seen: &mut Seen) {
         let now = self.disk.faults();
         for ((name, after), (_, before)) in now.each().into_iter().zip(self.counted.each()) {

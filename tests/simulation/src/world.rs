@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use whisperr_core::{
     Client, Clock, Config, EnqueueError, FlushProgress, Identify, Instant, MessageId, Notice, Now,
-    Properties, Shared, Status, Storage, Track, run,
+    Properties, PushToken, Shared, Status, Storage, Track, run,
 };
 
 use crate::choices::Choices;
@@ -288,6 +288,45 @@ impl<M: Medium> World<M> {
         let accepted = self.call(async |client, now| client.identify(now, identify).await)?;
         self.ring(accepted.wake);
         Ok(())
+    }
+
+    /// Sets a push token.
+    ///
+    /// # Errors
+    /// As the client's.
+    pub fn set_push_token<'a>(&mut self, token: impl Into<PushToken<'a>>) -> Result<(), SimError<M>> {
+        let token = token.into();
+        let accepted = self.call(async |client, now| client.set_push_token(now, token).await)?;
+        self.ring(accepted.wake);
+        Ok(())
+    }
+
+    /// Opts out. The runner is woken whatever comes of it.
+    ///
+    /// # Errors
+    /// As the client's.
+    pub fn opt_out(&mut self) -> Result<(), SimError<M>> {
+        let accepted = self.call(async |client, now| client.opt_out(now).await);
+        self.ring(true);
+        accepted.map(|_| ())
+    }
+
+    /// Opts in again.
+    ///
+    /// # Errors
+    /// As the client's.
+    pub fn opt_in(&mut self) -> Result<(), SimError<M>> {
+        let accepted = self.call(async |client, now| client.opt_in(now).await)?;
+        self.ring(accepted.wake);
+        Ok(())
+    }
+
+    /// Forgets who the user is.
+    ///
+    /// # Errors
+    /// As the client's.
+    pub fn reset(&mut self) -> Result<(), SimError<M>> {
+        self.call(async |client, _| client.reset().await).map_err(EnqueueError::Storage)
     }
 
     /// Makes a call to its end. The runner goes on while the call waits.

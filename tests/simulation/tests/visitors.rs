@@ -1,12 +1,8 @@
 //! Who an event is about before anybody is identified (contract, section 6).
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
-use whisperr_core::{Identify, Track, ready};
+use whisperr_core::{Identify, Track};
 use whisperr_simulation::{Options, StorageFaults, World};
-
-fn reset(world: &mut World) {
-    world.with(|client| ready(client.reset())).unwrap().unwrap();
-}
 
 #[test]
 fn anonymous_events_are_promoted_by_identify_and_rotated_by_reset() {
@@ -14,7 +10,7 @@ fn anonymous_events_are_promoted_by_identify_and_rotated_by_reset() {
     world.track(&Track::new("page_viewed")).unwrap();
     world.identify(&Identify::new("u1")).unwrap();
     world.track(&Track::new("page_viewed")).unwrap();
-    reset(&mut world);
+    world.reset().unwrap();
     world.track(&Track::new("page_viewed")).unwrap();
     world.crash();
     world.track(&Track::new("page_viewed")).unwrap();
@@ -40,7 +36,7 @@ fn visitors_of_two_starts_with_the_same_seed_and_count_are_not_linked() {
         world.restart(|medium| medium.set_faults(faults)).unwrap();
         world.storage().set_faults(StorageFaults::default());
         world.track(&Track::new("page_viewed")).unwrap();
-        reset(&mut world);
+        world.reset().unwrap();
     }
     world.flush();
 

@@ -10,6 +10,7 @@ use crate::dating::Dating;
 use crate::delivery::{Action, Exit};
 use crate::fetch::Fetched;
 use crate::notice::Notice;
+use crate::opt_out::OptOut;
 #[cfg(whisperr_planted)]
 use crate::planted::{self, Bug};
 use crate::queue::Change;
@@ -27,6 +28,8 @@ const CLOCKS_APART_MAX: u64 = 86_400_000;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PlanStart {
     pub(crate) from: Seq,
+    /// How often everything was deleted before.
+    pub(crate) wipes: u32,
     /// Events dated before this are not sent any more.
     pub(crate) expired_before: Option<UtcMillis>,
 }
@@ -40,11 +43,24 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             self.queue.mark_stale();
             self.note_damaged(damaged);
         }
-        if self.queue.refresh(&mut self.storage).await.is_err() {
+        let mut ready = self.queue.refresh(&mut self.storage).await;
+        if damaged > 0 && ready.is_ok() {
+            ready = self.check_carrier().await;
+        }
+        if self.opt_out == OptOut::Begun && ready.is_ok() {
+            // Until this is done, nothing is sent.
+            ready = self.resume_opt_out(now).await;
+        }
+        if ready.is_err() {
             self.delivery.handle_storage_fault(now.instant);
         }
         self.note_changes();
-        self.delivery.poll(now.instant, self.queue.owed())
+        let action = self.delivery.poll(now.instant, self.queue.owed());
+        match (action, self.opt_out_due(now)) {
+            // Nothing is sent before the deletion, and it is not waited for without end.
+            (Action::Wait { .. } | Action::Send(_), Some(due)) => Action::Wait { until: Some(due) },
+            _ => action,
+        }
     }
 
     /// Counts what came and went, and surfaces what was not delivered; returns whether the driver
@@ -54,6 +70,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         add(&mut self.counters.accepted, changes.accepted);
         add(&mut self.counters.evicted, changes.evicted);
         add(&mut self.counters.expired, changes.expired);
+        add(&mut self.counters.deleted, changes.deleted);
         let mut wake =
             changes.evicted > 0 && self.delivery.add_notice(Notice::Evicted { count: changes.evicted });
         wake |= changes.expired > 0 && self.delivery.add_notice(Notice::Expired { count: changes.expired });
@@ -71,7 +88,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     /// Starts forming a batch at the oldest operation.
     pub(crate) fn start_plan(&mut self, now: Now) -> PlanStart {
         self.pinned = None;
-        PlanStart { from: self.queue.head(), expired_before: self.expired_before(now) }
+        PlanStart { from: self.queue.head(), wipes: self.wipes, expired_before: self.expired_before(now) }
     }
 
     /// Copies the next operations out and pins them: none is evicted before the batch stands.
@@ -99,7 +116,11 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     }
 
     /// Takes an operation that cannot be decoded out of the queue.
-    pub(crate) async fn set_aside(&mut self, stored: Stored) -> Result<(), Fault<S::Error>> {
+    pub(crate) async fn set_aside(&mut self, wipes: u32, stored: Stored) -> Result<(), Fault<S::Error>> {
+        if wipes != self.wipes {
+            return Ok(());
+        }
+        self.forget_carried(|carrier| carrier == stored.seq).await?;
         let moved = self.queue.set_aside(&mut self.storage, stored).await;
         self.note_changes();
         moved
@@ -143,7 +164,11 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         (apart <= CLOCKS_APART_MAX).then(|| server.min(device).before(WINDOW))
     }
 
-    pub(crate) fn handle_sending(&mut self, now: Now, plan: &Plan) -> Option<Batch> {
+    pub(crate) fn handle_sending(&mut self, now: Now, plan: &Plan, wipes: u32) -> Option<Batch> {
+        if wipes != self.wipes {
+            // What was walked through is deleted.
+            return None;
+        }
         self.pinned = plan.batch().map(|batch| batch.range());
         match plan.batch() {
             Some(batch) => {
@@ -171,6 +196,14 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         self.pinned = self.delivery.in_flight().map(|batch| batch.range());
     }
 
+    /// The body of the request could not be read.
+    pub(crate) fn handle_unreadable(&mut self, now: Now) {
+        // Nothing is wrong with the storage when it was deleted meanwhile.
+        if self.sending_until().is_some() {
+            self.handle_storage_fault(now);
+        }
+    }
+
     pub(crate) fn handle_storage_fault(&mut self, now: Now) {
         self.pinned = None;
         self.delivery.handle_storage_fault(now.instant);
@@ -178,7 +211,17 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
 
     /// Removes the operations of a settled batch.
     pub(crate) async fn remove(&mut self, now: Now, batch: Batch) {
-        let removed = self.queue.forget(&mut self.storage, Change::Settle, batch.range()).await;
+        let mut removed = Ok(());
+        if let Some(Exit::Dropped { .. }) = self.delivery.exit() {
+            // Before the operation goes: a crash between the two sends it again.
+            removed = self.forget_carried(|carrier| batch.range().contains(carrier)).await;
+        }
+        if removed.is_ok() {
+            removed = self.queue.forget(&mut self.storage, Change::Settle, batch.range()).await;
+        }
+        if removed.is_ok() {
+            self.note_farewell(batch.range()).await;
+        }
         let Some(exit) = self.delivery.handle_removed(now.instant, removed.is_ok()) else { return };
         self.pinned = None;
         let operations = self.queue.take_settled();

@@ -1,0 +1,228 @@
+//! Opting out and in again (contract, section 8).
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
+
+use serde_json::{Value, json};
+use whisperr_core::{FlushProgress, Identify, Notice, Track, Waiting};
+use whisperr_simulation::{Answer, Choices, FileMedium, Medium, Options, Seen, StorageFaults, World, reply};
+use whisperr_std::file::simulated::SimulatedDisk;
+
+fn world() -> World {
+    World::new(1, Options::default())
+}
+
+fn track(world: &mut World, event_type: &str) {
+    world.track(&Track::new(event_type)).unwrap();
+}
+
+/// Everything that arrived, with context and date left out.
+fn arrived(world: &mut World) -> Vec<Value> {
+    world.flush();
+    let server = world.server();
+    let short = |body: &Value| match body.get("event_type") {
+        Some(name) => name.clone(),
+        None => body.clone(),
+    };
+    server.operations().iter().map(short).collect()
+}
+
+fn opted_out(user: &str, token: &str) -> Value {
+    let channel = json!({"channel": "push", "address": token, "opted_in": false});
+    json!({"external_user_id": user, "channels": [channel]})
+}
+
+#[test]
+fn what_is_queued_is_deleted_and_the_token_is_opted_out() {
+    let mut world = world();
+    world.identify(&Identify::new("u1").push_token("tok")).unwrap();
+    world.flush();
+    let before = world.server().operations().len();
+    track(&mut world, "door_opened");
+    world.identify(&Identify::new("u2")).unwrap();
+
+    world.opt_out().unwrap();
+
+    assert_eq!(world.status().counters.deleted, 2);
+    assert_eq!(world.status().owed, 1);
+    assert_eq!(arrived(&mut world)[before..], [opted_out("u1", "tok")]);
+    assert_eq!(world.status().counters.owed(), 0);
+}
+
+#[test]
+fn without_a_delivered_token_nothing_is_sent_at_all() {
+    let mut world = world();
+    world.identify(&Identify::new("u1")).unwrap();
+    world.opt_out().unwrap();
+
+    assert_eq!(arrived(&mut world), [] as [Value; 0]);
+    assert_eq!(world.network().exchanges().len(), 0);
+}
+
+#[test]
+fn nothing_is_recorded_until_the_user_opts_in_also_after_a_restart() {
+    let mut world = world();
+    world.opt_out().unwrap();
+    for restarts in 0..2 {
+        assert_eq!(world.track(&Track::new("door_opened")).unwrap(), None);
+        world.set_push_token("tok").unwrap();
+        world.identify(&Identify::new("u1").push_token("tok")).unwrap();
+        assert_eq!(world.status().owed, 0, "after {restarts} restarts");
+        assert!(world.track(&Track::new("Door Opened")).is_err(), "bad input is still named");
+        world.crash();
+        assert!(world.with(|client| client.is_opted_out()));
+    }
+
+    world.opt_in().unwrap();
+    world.crash();
+    track(&mut world, "door_closed");
+    world.set_push_token("tok").unwrap();
+
+    let token = json!({"channel": "push", "address": "tok", "opted_in": true});
+    let registered = json!({"external_user_id": "u1", "channels": [token]});
+    assert_eq!(arrived(&mut world), [json!("door_closed"), registered]);
+    assert_eq!(
+        world.server().operations()[0]["external_user_id"],
+        "u1",
+        "identify still remembered the user"
+    );
+}
+
+#[test]
+fn a_token_that_was_delivered_registers_again_after_an_opt_in() {
+    let mut world = world();
+    world.identify(&Identify::new("u1").push_token("tok")).unwrap();
+    world.flush();
+    world.opt_out().unwrap();
+    world.opt_out().unwrap();
+    world.opt_in().unwrap();
+    world.opt_in().unwrap();
+    world.set_push_token("tok").unwrap();
+
+    let bodies = arrived(&mut world);
+    assert_eq!(bodies[1], opted_out("u1", "tok"));
+    assert_eq!(bodies[2]["channels"][0]["opted_in"], true);
+    assert_eq!(bodies.len(), 3);
+}
+
+#[test]
+fn a_held_token_is_dropped() {
+    let mut world = world();
+    world.set_push_token("tok").unwrap();
+    world.opt_out().unwrap();
+    world.opt_in().unwrap();
+    world.identify(&Identify::new("u1")).unwrap();
+
+    assert_eq!(arrived(&mut world), [json!({"external_user_id": "u1"})]);
+}
+
+/// The request that is out cannot be taken back; nothing of it is sent a second time.
+#[test]
+fn what_is_in_flight_is_given_up_and_not_sent_again() {
+    for processed in [false, true] {
+        let mut world = world();
+        world.network().script(move |_, _| Answer { processed, reply: None, after_ms: 5000 });
+        for _ in 0..3 {
+            track(&mut world, "door_opened");
+        }
+        world.with(|client| client.flush());
+        world.ring(true);
+        world.step();
+        assert_eq!(world.status().waiting, Waiting::InFlight);
+
+        world.opt_out().unwrap();
+        world.step();
+
+        assert_eq!(world.status().waiting, Waiting::Idle);
+        world.network().script(|_, _| reply(202));
+        world.advance(3_600_000);
+        assert_eq!(world.network().exchanges().len(), 1);
+        assert_eq!(world.notices(), [], "a deletion is no fault");
+        world.opt_in().unwrap();
+        track(&mut world, "door_closed");
+        assert_eq!(world.flush(), FlushProgress::Delivered);
+        assert_eq!(arrived(&mut world).last(), Some(&json!("door_closed")));
+        let counters = world.status().counters;
+        assert_eq!((counters.deleted, counters.acknowledged, counters.owed()), (3, 1, 0));
+    }
+}
+
+/// While the medium refuses, nothing is recorded or sent, and the deletion is made up for.
+#[test]
+fn a_deletion_that_fails_goes_on_by_itself() {
+    for faults in [
+        StorageFaults { write: true, ..StorageFaults::default() },
+        StorageFaults { remove: true, ..StorageFaults::default() },
+        StorageFaults { read: true, ..StorageFaults::default() },
+    ] {
+        let mut world = world();
+        world.identify(&Identify::new("u1").push_token("tok")).unwrap();
+        world.flush();
+        track(&mut world, "door_opened");
+        world.storage().set_faults(faults);
+
+        world.opt_out().unwrap_err();
+
+        assert!(world.with(|client| client.is_opted_out()));
+        world.advance(600_000);
+        assert_eq!(world.server().event_types(), [] as [&str; 0], "{faults:?}");
+        assert_eq!(world.notices(), [Notice::Storage], "{faults:?}");
+        world.storage().set_faults(StorageFaults::default());
+        world.advance(600_000);
+        assert_eq!(arrived(&mut world)[1..], [opted_out("u1", "tok")], "{faults:?}");
+        assert_eq!(world.status().counters.owed(), 0);
+    }
+}
+
+/// A power cut at every step of the medium: either nothing has happened, or the opt-out is finished at
+/// the next start.
+#[test]
+fn a_power_cut_at_any_point_leaves_it_undone_or_done() {
+    let (mut undone, mut done) = (0, 0);
+    for steps in 0.. {
+        let disk = SimulatedDisk::new();
+        let mut world = on(&disk);
+        world.identify(&Identify::new("u1").push_token("tok")).unwrap();
+        world.flush();
+        world.track(&Track::new("door_opened")).unwrap();
+        world.with_storage(|_, storage| assert!(FileMedium::sync(storage)));
+        disk.cut_after(steps);
+
+        let returned = world.opt_out();
+
+        let cut = disk.is_off();
+        world.restart(|medium| medium.crash(&Choices::seeded(steps), true, &mut Seen::default())).unwrap();
+        let opted_out_now = world.with(|client| client.is_opted_out());
+        assert!(opted_out_now || returned.is_err(), "cut at {steps}");
+        world.advance(600_000);
+        let server = world.server();
+        let last = server.operations().last().unwrap();
+        if opted_out_now {
+            done += 1;
+            assert_eq!(*last, opted_out("u1", "tok"), "cut at {steps}");
+            let raw = world.with_storage(|medium, _| medium.raw());
+            assert!(!raw.windows(11).any(|bytes| bytes == b"door_opened"), "cut at {steps}");
+        } else {
+            undone += 1;
+            assert_eq!(last["event_type"], "door_opened", "cut at {steps}");
+        }
+        if !cut {
+            break;
+        }
+    }
+    assert!(undone > 10 && done > 10, "{undone} undone, {done} done");
+}
+
+fn on(disk: &SimulatedDisk) -> World<FileMedium> {
+    World::on(FileMedium::new(disk.clone()), Choices::seeded(3), 1, Options::default()).unwrap()
+}
+
+#[test]
+fn the_medium_holds_nothing_of_what_was_deleted() {
+    let disk = SimulatedDisk::new();
+    let mut world = on(&disk);
+    world.track(&Track::new("door_opened")).unwrap();
+    assert!(disk.files().values().any(|file| file.windows(11).any(|bytes| bytes == b"door_opened")));
+
+    world.opt_out().unwrap();
+
+    assert!(!disk.files().values().any(|file| file.windows(11).any(|bytes| bytes == b"door_opened")));
+}

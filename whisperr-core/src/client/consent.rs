@@ -1,0 +1,115 @@
+//! Opting out of being recorded, and in again (contract, section 8).
+
+use super::{Accepted, Client, EnqueueError, Now};
+use crate::clock::Instant;
+use crate::opt_out::OptOut;
+use crate::storage::{Fault, SeqRange, Storage};
+
+impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
+    /// Records nothing any more, and deletes what is queued: from the medium too, by
+    /// [`Storage::wipe`]. Nothing that was queued is sent again; a request that is out already cannot be
+    /// taken back. The one word still sent opts out the push token that was delivered. The choice
+    /// survives restarts, and a crash at any point of this call.
+    ///
+    /// # Errors
+    /// See [`EnqueueError`]. Nothing is recorded or sent from here on all the same, and the runner goes
+    /// on with the deletion until it is done.
+    pub async fn opt_out(&mut self, now: Now) -> Result<Accepted, EnqueueError<S::Error>> {
+        self.learn_time(now);
+        if self.opt_out == OptOut::Done {
+            return Ok(Accepted::default());
+        }
+        // Before anything is waited for: whoever drops this call has opted out.
+        self.opt_out = OptOut::Begun;
+        self.finish_opt_out(now).await
+    }
+
+    /// Records again. The push token has to be set again.
+    ///
+    /// # Errors
+    /// See [`EnqueueError`]: the user is then still opted out.
+    pub async fn opt_in(&mut self, now: Now) -> Result<Accepted, EnqueueError<S::Error>> {
+        self.learn_time(now);
+        let mut accepted = Accepted::default();
+        if self.opt_out == OptOut::Begun {
+            accepted = self.finish_opt_out(now).await?;
+        }
+        if self.opt_out == OptOut::Done {
+            self.push.forget(&mut self.storage).await.map_err(EnqueueError::Storage)?;
+            self.farewell = None;
+            OptOut::No.store(&mut self.storage).await.map_err(EnqueueError::Storage)?;
+            self.opt_out = OptOut::No;
+        }
+        Ok(accepted)
+    }
+
+    /// Whether the user has opted out: then nothing is recorded.
+    #[must_use]
+    pub fn is_opted_out(&self) -> bool {
+        self.opt_out != OptOut::No
+    }
+
+    /// Goes on with an opt-out that is not done. Every step may be taken twice, and the choice is
+    /// written down first and once more at the end.
+    pub(super) async fn finish_opt_out(&mut self, now: Now) -> Result<Accepted, EnqueueError<S::Error>> {
+        self.push.drop_held();
+        self.pinned = None;
+        self.wipes = self.wipes.wrapping_add(1);
+        self.delivery.handle_wiped();
+        OptOut::Begun.store(&mut self.storage).await.map_err(EnqueueError::Storage)?;
+        let wiped = self.queue.wipe(&mut self.storage).await;
+        self.note_changes();
+        wiped.map_err(EnqueueError::Storage)?;
+        let accepted = self.say_farewell(now).await?;
+        OptOut::Done.store(&mut self.storage).await.map_err(EnqueueError::Storage)?;
+        self.opt_out = OptOut::Done;
+        Ok(accepted)
+    }
+
+    /// Tells the server that the token which was delivered is not to be used. It is remembered until that is
+    /// done: a power cut may leave the choice and not this operation, which is then said again.
+    async fn say_farewell(&mut self, now: Now) -> Result<Accepted, EnqueueError<S::Error>> {
+        let told = match self.opt_token_out(now).await {
+            Err(EnqueueError::Storage(fault)) => return Err(EnqueueError::Storage(fault)),
+            // On a device with small records a long token cannot be told. That must not keep anything here.
+            told => told.unwrap_or_default(),
+        };
+        self.farewell = told.seq;
+        Ok(told)
+    }
+
+    /// Operations left the queue: the farewell may have been among them.
+    pub(super) async fn note_farewell(&mut self, gone: SeqRange) {
+        if self.farewell.is_some_and(|seq| gone.contains(seq)) {
+            self.farewell = None;
+            // Where this fails, it is said once more after the next start.
+            let _forgotten = self.push.forget(&mut self.storage).await;
+        }
+    }
+
+    /// When an opt-out that is not done is tried again.
+    pub(super) fn opt_out_due(&self, now: Now) -> Option<Instant> {
+        let later = now.instant.after(self.config.retry_base_delay);
+        (self.opt_out == OptOut::Begun).then(|| self.delivery.resumes_at().unwrap_or(later))
+    }
+
+    /// What a crash left of an opt-out.
+    pub(super) async fn resume_opt_out(&mut self, now: Now) -> Result<(), Fault<S::Error>> {
+        let resumed = match self.opt_out {
+            OptOut::Begun => self.finish_opt_out(now).await,
+            // Nothing but the farewell is in the queue of somebody who has opted out.
+            OptOut::Done if self.push.carrier().is_some() && self.queue.owed() == 0 => {
+                self.say_farewell(now).await
+            }
+            OptOut::Done => {
+                self.farewell = (self.queue.owed() > 0).then(|| self.queue.head());
+                return Ok(());
+            }
+            OptOut::No => return Ok(()),
+        };
+        match resumed {
+            Err(EnqueueError::Storage(fault)) => Err(fault),
+            _ => Ok(()),
+        }
+    }
+}
