@@ -1,6 +1,7 @@
 //! What stands behind the lock: the queue, who the user is, and the delivery machine.
 
 mod consent;
+mod lifecycle;
 mod push;
 mod say;
 mod sending;
@@ -9,6 +10,7 @@ pub(crate) use sending::PlanStart;
 
 use core::fmt;
 
+use crate::application::AppVersionError;
 use crate::clock::{Clock, Instant, UtcMillis};
 use crate::config::{Config, ConfigError};
 use crate::counters::{Counters, add};
@@ -59,6 +61,8 @@ pub enum EnqueueError<E> {
     User(UserIdError),
     /// The push token breaks the rule.
     PushToken(PushTokenError),
+    /// The version or build of the application breaks the rule.
+    AppVersion(AppVersionError),
     /// The properties, context or traits cannot be stored.
     Record(RecordError),
     /// The queue is full and nothing may be evicted: identifies never are, what is in flight cannot
@@ -84,7 +88,8 @@ macro_rules! enqueue_error_from {
 }
 
 enqueue_error_from! {
-    EventTypeError => EventType  UserIdError => User  PushTokenError => PushToken  RecordError => Record
+    EventTypeError => EventType  UserIdError => User  PushTokenError => PushToken
+    AppVersionError => AppVersion  RecordError => Record
 }
 
 impl<E: fmt::Debug> fmt::Display for EnqueueError<E> {
@@ -93,6 +98,7 @@ impl<E: fmt::Debug> fmt::Display for EnqueueError<E> {
             Self::EventType(error) => error.fmt(f),
             Self::User(error) => error.fmt(f),
             Self::PushToken(error) => error.fmt(f),
+            Self::AppVersion(error) => error.fmt(f),
             Self::Record(error) => error.fmt(f),
             Self::Full { operations_max, bytes_max } => write!(
                 f,
@@ -178,6 +184,13 @@ pub struct Client<S, B> {
     started: Option<UtcMillis>,
     /// The batch that is being formed or sent.
     pinned: Option<SeqRange>,
+    /// Whether the storage held nothing of an earlier client at the start.
+    is_fresh: bool,
+    /// Whether the application said its version since the start.
+    launched: bool,
+    /// Whether it was in the foreground since the start, and since when it is.
+    was_opened: bool,
+    foreground_since: Option<Instant>,
     /// How often everything was deleted: a batch that was begun before is not sent after.
     wipes: u32,
     counters: Counters,
@@ -229,6 +242,11 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         let push = Push::load(&mut storage).await.map_err(OpenError::Storage)?;
         let opt_out = OptOut::load(&mut storage).await.map_err(OpenError::Storage)?;
         let queue = Queue::open(&mut storage, config).await.map_err(OpenError::Storage)?;
+        let is_fresh = queue.end() == Seq::FIRST
+            && storage.next_seq() == Seq::FIRST
+            && identity.user().is_none()
+            && identity.anonymous().is_none()
+            && opt_out == OptOut::No;
         let session = boot.session(seed);
         let mut rng = Rng::new(session);
         let delivery = Delivery::new(config, rng.next_u128(), now.instant, queue.owed());
@@ -248,6 +266,10 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             rng,
             started: None,
             pinned: None,
+            is_fresh,
+            launched: false,
+            was_opened: false,
+            foreground_since: None,
             wipes: 0,
             counters,
         };

@@ -57,6 +57,9 @@ pub struct Config {
     pub max_retry_delay: Duration,
     /// How long an attempt may take before it counts as unanswered. Default 30 s; 100 ms to 10 min.
     pub request_timeout: Duration,
+    /// Whether launches, installations, updates, and moves to the foreground and background are reported as events
+    /// (contract, section 9). Default true.
+    pub automatic_events: bool,
 }
 
 impl Config {
@@ -73,6 +76,7 @@ impl Config {
         retry_base_delay: Duration::from_secs(1),
         max_retry_delay: Duration::from_secs(300),
         request_timeout: Duration::from_secs(30),
+        automatic_events: true,
     };
 
     /// Checks every value against its range.

@@ -5,7 +5,7 @@ use core::fmt;
 use serde::ser::{self, Serialize};
 
 use crate::json::{self, Json, JsonError};
-use crate::tree::{self, DEPTH_MAX, Node};
+use crate::tree::{self, DEPTH_MAX, Members, Node};
 
 /// What can be given as properties, traits or context: anything `Serialize` that is an object (a
 /// struct, a map, [`props!`](crate::props), `serde_json::Value`), `()` for none, or [`Json`] text.
@@ -28,6 +28,22 @@ impl Properties for Json<'_> {
         json::encode(self.0, encoder)?;
         // `null` is the caller's word here, and no object.
         if self.0.trim_start().starts_with('{') { Ok(()) } else { Err(ValueError::NotAnObject) }
+    }
+}
+
+/// Properties that somebody else owns.
+#[derive(Debug)]
+pub struct Borrowed<'a, P: ?Sized>(&'a P);
+
+impl<'a, P: ?Sized> Borrowed<'a, P> {
+    pub(crate) const fn new(properties: &'a P) -> Self {
+        Self(properties)
+    }
+}
+
+impl<P: Properties + ?Sized> Properties for Borrowed<'_, P> {
+    fn encode(&self, encoder: &mut Encoder<'_>) -> Result<(), ValueError> {
+        self.0.encode(encoder)
     }
 }
 
@@ -343,30 +359,43 @@ impl Encoder<'_> {
         }
     }
 
+    fn members(&self, start: usize) -> Result<Members<'_>, ValueError> {
+        let object = self.buffer.get(start..self.len).unwrap_or_default();
+        Members::of(object).map_err(|_| ValueError::Refused)
+    }
+
     /// Refuses an object, written at `start`, that holds one of the client's own keys.
     pub(crate) fn refuse_reserved_keys(&self, start: usize) -> Result<(), ValueError> {
-        let mut reader = tree::Reader::new(self.buffer.get(start..self.len).unwrap_or_default());
-        let refused = |_: tree::BadTree| ValueError::Refused;
-        reader.node().map_err(refused)?;
-        let mut depth = 0_usize;
-        let mut key_next = true;
-        loop {
-            let node = reader.node().map_err(refused)?;
-            match node {
-                Node::End if depth == 0 => return Ok(()),
-                Node::Text(key) if depth == 0 && key_next => {
-                    if RESERVED_KEYS.iter().any(|reserved| json::unescaped_eq(key, reserved)) {
-                        return Err(ValueError::ReservedKey);
-                    }
-                    key_next = false;
-                    continue;
-                }
-                Node::Array | Node::Object => depth = depth.saturating_add(1),
-                Node::End => depth = depth.saturating_sub(1),
-                _ => {}
+        RESERVED_KEYS
+            .iter()
+            .try_for_each(|key| if self.has_key(start, key)? { Err(ValueError::ReservedKey) } else { Ok(()) })
+    }
+
+    /// Whether the object that was written last, at `start`, has this key.
+    pub(crate) fn has_key(&self, start: usize, key: &str) -> Result<bool, ValueError> {
+        let mut members = self.members(start)?;
+        while let Some(member) = members.next().map_err(|_| ValueError::Refused)? {
+            if member.key == key.as_bytes() || json::unescaped_eq(member.key, key) {
+                return Ok(true);
             }
-            key_next = depth == 0;
         }
+        Ok(false)
+    }
+
+    /// Adds a member to the object that was written last, at `start`, unless it has the key.
+    pub(crate) fn add_missing(
+        &mut self,
+        start: usize,
+        key: &str,
+        write: impl FnOnce(&mut Self) -> Result<(), ValueError>,
+    ) -> Result<(), ValueError> {
+        if self.has_key(start, key)? {
+            return Ok(());
+        }
+        // Its last byte is its end.
+        self.len = self.len.saturating_sub(1);
+        write(self)?;
+        self.byte(tree::END)
     }
 }
 

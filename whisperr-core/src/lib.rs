@@ -97,6 +97,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod application;
+mod automatic;
 mod backoff;
 mod base_url;
 mod batch;
@@ -106,7 +108,9 @@ mod clock;
 mod config;
 mod counters;
 mod dating;
+mod defaults;
 mod delivery;
+mod device;
 mod encode;
 mod event_type;
 mod fetch;
@@ -139,6 +143,7 @@ mod user;
 mod value;
 mod wire;
 
+pub use application::{AppVersionError, VERSION_BYTES_MAX};
 pub use base_url::{BASE_URL_BYTES_MAX, BaseUrl, BaseUrlError, DEFAULT_BASE_URL};
 pub use batch::{Batch, BatchLimit};
 pub use channel::{Channel, ChannelKind, Consent};
@@ -146,8 +151,10 @@ pub use client::{Accepted, Client, EnqueueError, FlushProgress, FlushTicket, Now
 pub use clock::{Clock, Instant, UtcMillis};
 pub use config::{BATCH_EVENTS_MAX, Config, ConfigError, Overflow};
 pub use counters::Counters;
+pub use defaults::Defaults;
 pub use delivery::{Action, Delivery, Exit, Stop, Waiting};
-pub use encode::{Encoder, Properties, ValueError};
+pub use device::Device;
+pub use encode::{Borrowed, Encoder, Properties, ValueError};
 pub use event_type::{EventType, EventTypeError};
 pub use json::{Json, JsonError};
 pub use key::{IngestionKey, KEY_BYTES_MAX, KeyError};

@@ -1,6 +1,8 @@
 //! What an application says, as it says it.
 
 use crate::channel::{Channel, ChannelKind};
+use crate::device::Device;
+use crate::encode::Borrowed;
 use crate::push_token::PushToken;
 
 /// An event: what happened, to whom, with which properties.
@@ -19,6 +21,7 @@ pub struct Track<'a, P = (), C = ()> {
     pub(crate) user: Option<&'a str>,
     pub(crate) properties: P,
     pub(crate) context: C,
+    pub(crate) device: Option<Device<'a>>,
 }
 
 impl<'a> Track<'a> {
@@ -26,7 +29,7 @@ impl<'a> Track<'a> {
     /// visitor while there is none. The name is checked when the event is tracked.
     #[must_use]
     pub const fn new(event_type: &'a str) -> Self {
-        Self { event_type, user: None, properties: (), context: () }
+        Self { event_type, user: None, properties: (), context: (), device: None }
     }
 }
 
@@ -41,13 +44,37 @@ impl<'a, P, C> Track<'a, P, C> {
     /// Sets the properties: see [`Properties`](crate::Properties) for what they may be.
     #[must_use]
     pub fn properties<Q>(self, properties: Q) -> Track<'a, Q, C> {
-        Track { event_type: self.event_type, user: self.user, properties, context: self.context }
+        let Self { event_type, user, properties: _, context, device } = self;
+        Track { event_type, user, properties, context, device }
     }
 
     /// Sets the context, a free-form object beside the properties.
     #[must_use]
     pub fn context<D>(self, context: D) -> Track<'a, P, D> {
-        Track { event_type: self.event_type, user: self.user, properties: self.properties, context }
+        let Self { event_type, user, properties, context: _, device } = self;
+        Track { event_type, user, properties, context, device }
+    }
+
+    /// The same event with its properties and context borrowed, to set what goes with it.
+    #[must_use]
+    pub const fn by_ref(&self) -> Track<'_, Borrowed<'_, P>, Borrowed<'_, C>> {
+        let Self { event_type, user, properties, context, device } = self;
+        let (properties, context) = (Borrowed::new(properties), Borrowed::new(context));
+        Track { event_type, user: *user, properties, context, device: *device }
+    }
+
+    /// Sets the device, unless one is set.
+    #[must_use]
+    pub fn or_device(mut self, device: Device<'a>) -> Self {
+        self.device = self.device.or(Some(device));
+        self
+    }
+
+    /// Sets the device, whose defaults stand in properties and context where those do not say it themselves.
+    #[must_use]
+    pub fn device(mut self, device: Device<'a>) -> Self {
+        self.device = Some(device);
+        self
     }
 }
 
@@ -71,6 +98,7 @@ pub struct Identify<'a, T = ()> {
     pub(crate) phone: &'a str,
     pub(crate) push_token: PushToken<'a>,
     pub(crate) channels: &'a [Channel<'a>],
+    pub(crate) device: Option<Device<'a>>,
 }
 
 impl<'a> Identify<'a> {
@@ -78,7 +106,16 @@ impl<'a> Identify<'a> {
     #[must_use]
     pub const fn new(user: &'a str) -> Self {
         let push_token = PushToken::new("");
-        Self { user, traits: (), preferred: None, email: "", phone: "", push_token, channels: &[] }
+        Self {
+            user,
+            traits: (),
+            preferred: None,
+            email: "",
+            phone: "",
+            push_token,
+            channels: &[],
+            device: None,
+        }
     }
 }
 
@@ -86,8 +123,8 @@ impl<'a, T> Identify<'a, T> {
     /// Sets the traits, which the server merges: see [`Properties`](crate::Properties).
     #[must_use]
     pub fn traits<U>(self, traits: U) -> Identify<'a, U> {
-        let Self { user, traits: _, preferred, email, phone, push_token, channels } = self;
-        Identify { user, traits, preferred, email, phone, push_token, channels }
+        let Self { user, traits: _, preferred, email, phone, push_token, channels, device } = self;
+        Identify { user, traits, preferred, email, phone, push_token, channels, device }
     }
 
     /// Shortcut for an opted-in email channel; blank is ignored.
@@ -122,6 +159,36 @@ impl<'a, T> Identify<'a, T> {
     #[must_use]
     pub fn channels(mut self, channels: &'a [Channel<'a>]) -> Self {
         self.channels = channels;
+        self
+    }
+
+    /// The same identify with its traits borrowed, to set what goes with it.
+    #[must_use]
+    pub const fn by_ref(&self) -> Identify<'_, Borrowed<'_, T>> {
+        let Self { user, traits, preferred, email, phone, push_token, channels, device } = self;
+        Identify {
+            user,
+            traits: Borrowed::new(traits),
+            preferred: *preferred,
+            email,
+            phone,
+            push_token: *push_token,
+            channels,
+            device: *device,
+        }
+    }
+
+    /// Sets the device, unless one is set.
+    #[must_use]
+    pub fn or_device(mut self, device: Device<'a>) -> Self {
+        self.device = self.device.or(Some(device));
+        self
+    }
+
+    /// Sets the device, whose time zone and locale stand in the traits where those do not say them.
+    #[must_use]
+    pub fn device(mut self, device: Device<'a>) -> Self {
+        self.device = Some(device);
         self
     }
 

@@ -9,9 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::{Channel, ChannelKind, Consent};
 use crate::clock::UtcMillis;
+use crate::defaults::Defaults;
+use crate::device::Device;
 use crate::encode::{Encoder, Properties, ValueError};
 use crate::event_type::EventType;
 use crate::message_id::MessageId;
+use crate::operation::Track;
 use crate::push_token::PushMetadata;
 use crate::tree::{BadTree, Reader};
 use crate::user::UserId;
@@ -92,18 +95,24 @@ impl fmt::Display for RecordError {
 
 impl core::error::Error for RecordError {}
 
+/// What stands around what an event says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TrackHead<'a> {
+    pub(crate) id: MessageId,
+    pub(crate) moment: Moment,
+    pub(crate) subject: Subject<'a>,
+    pub(crate) event_type: EventType<'a>,
+}
+
 /// Stores an event in `buffer` and returns its length.
 pub(crate) fn encode_track<P: Properties, C: Properties>(
     buffer: &mut [u8],
-    id: MessageId,
-    moment: Moment,
-    subject: Subject<'_>,
-    event_type: EventType<'_>,
-    properties: &P,
-    context: &C,
+    head: TrackHead<'_>,
+    event: &Track<'_, P, C>,
 ) -> Result<usize, RecordError> {
     let too_large = RecordError::TooLarge { max: buffer.len() };
     let mut encoder = Encoder::new(buffer);
+    let TrackHead { id, moment, subject, event_type } = head;
     let (user, anonymous) = match subject {
         Subject::User(user) => (Some(user), None),
         Subject::Anonymous(id) => (None, Some(id)),
@@ -118,10 +127,19 @@ pub(crate) fn encode_track<P: Properties, C: Properties>(
         encoder.raw_string(event_type.as_str())
     };
     fixed().map_err(|_: ValueError| too_large)?;
-    encoder.object(properties).map_err(RecordError::Properties)?;
+    let default_properties = event.device.map_or(Defaults::NONE, |device| device.default_properties);
+    let default_context = event.device.map_or(Defaults::NONE, |device| device.default_context);
+    let properties_at = encoder.len();
+    let properties = encoder.object(&event.properties);
+    properties
+        .and_then(|()| default_properties.add_to(&mut encoder, properties_at))
+        .map_err(RecordError::Properties)?;
     let context_at = encoder.len();
-    encoder.object(context).map_err(RecordError::Context)?;
-    encoder.refuse_reserved_keys(context_at).map_err(RecordError::Context)?;
+    let context = encoder.object(&event.context);
+    context
+        .and_then(|()| default_context.add_to(&mut encoder, context_at))
+        .and_then(|()| encoder.refuse_reserved_keys(context_at))
+        .map_err(RecordError::Context)?;
     Ok(encoder.len())
 }
 
@@ -132,6 +150,7 @@ pub(crate) struct Said<'a, T, C> {
     pub(crate) traits: &'a T,
     pub(crate) preferred: Option<ChannelKind>,
     pub(crate) channels: C,
+    pub(crate) device: Option<Device<'a>>,
 }
 
 /// Stores an identify in `buffer` and returns its length.
@@ -149,7 +168,11 @@ pub(crate) fn encode_identify<'a, T: Properties>(
         encoder.string(said.user.as_str())
     };
     fixed().map_err(|_: ValueError| too_large)?;
-    encoder.object(said.traits).map_err(RecordError::Traits)?;
+    let traits_at = encoder.len();
+    let traits = encoder.object(said.traits);
+    traits
+        .and_then(|()| said.device.map_or(Ok(()), |device| device.add_to(&mut encoder, traits_at)))
+        .map_err(RecordError::Traits)?;
     let mut rest = || {
         said.channels.clone().try_for_each(|Channel { kind, address, consent, verified, metadata }| {
             let opted_in = consent == Consent::OptedIn;
@@ -292,15 +315,14 @@ mod tests {
     }
 
     fn try_track(buffer: &mut [u8]) -> Result<usize, RecordError> {
-        encode_track(
-            buffer,
-            MessageId::new(7, Seq::FIRST),
-            Moment::Utc(1_780_228_800_123),
-            Subject::User(UserId::parse("user_8842").unwrap()),
-            EventType::parse("payment_failed").unwrap(),
-            &crate::props! { "amount_cents" => 4900, "reason" => "card_declined" },
-            &(),
-        )
+        let head = TrackHead {
+            id: MessageId::new(7, Seq::FIRST),
+            moment: Moment::Utc(1_780_228_800_123),
+            subject: Subject::User(UserId::parse("user_8842").unwrap()),
+            event_type: EventType::parse("payment_failed").unwrap(),
+        };
+        let properties = crate::props! { "amount_cents" => 4900, "reason" => "card_declined" };
+        encode_track(buffer, head, &Track::new("payment_failed").properties(properties))
     }
 
     /// The published format: a change here needs a new version byte and a reader for both.

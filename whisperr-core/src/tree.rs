@@ -124,12 +124,59 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Steps over one value, whatever is in it.
+    pub(crate) fn skip(&mut self) -> Result<(), BadTree> {
+        let mut depth = 0_usize;
+        loop {
+            match self.node()? {
+                Node::Array | Node::Object => depth = depth.saturating_add(1),
+                Node::End => depth = depth.checked_sub(1).ok_or(BadTree)?,
+                _ => {}
+            }
+            if depth == 0 {
+                return Ok(());
+            }
+        }
+    }
+
     /// A string node.
     pub(crate) fn string(&mut self) -> Result<&'a [u8], BadTree> {
         match self.node()? {
             Node::Text(text) => Ok(text),
             _ => Err(BadTree),
         }
+    }
+}
+
+/// One member of a stored object.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Member<'a> {
+    /// Its key, escaped.
+    pub(crate) key: &'a [u8],
+    /// Key and value as stored.
+    pub(crate) bytes: &'a [u8],
+}
+
+/// The members of a stored object.
+#[derive(Debug)]
+pub(crate) struct Members<'a>(Reader<'a>);
+
+impl<'a> Members<'a> {
+    pub(crate) fn of(object: &'a [u8]) -> Result<Self, BadTree> {
+        let mut reader = Reader::new(object);
+        if reader.node()? == Node::Object { Ok(Self(reader)) } else { Err(BadTree) }
+    }
+
+    pub(crate) fn next(&mut self) -> Result<Option<Member<'a>>, BadTree> {
+        let start = self.0.rest();
+        let key = match self.0.node()? {
+            Node::End => return Ok(None),
+            Node::Text(key) => key,
+            _ => return Err(BadTree),
+        };
+        self.0.skip()?;
+        let len = start.len().saturating_sub(self.0.rest().len());
+        Ok(Some(Member { key, bytes: start.get(..len).ok_or(BadTree)? }))
     }
 }
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use whisperr_core::{
     BaseUrl, Client, Clock, Config, ConfigError, DEFAULT_BASE_URL, IngestionKey, MemoryStorage, Notice, Now,
-    Overflow, RECORD_BYTES_MAX, Transport, ready,
+    Overflow, Properties, RECORD_BYTES_MAX, Transport, ValueError, ready,
 };
 
+use crate::about::{About, encode};
 use crate::clock::SystemClock;
 use crate::error::{BuildError, Error};
 use crate::file::{FileOptions, FileStorage, Fsync, SYNC_INTERVAL_MAX};
@@ -54,6 +55,9 @@ pub struct Builder {
     http: HttpSettings,
     clock: Option<AnyClock>,
     seed: Option<u128>,
+    about: About,
+    /// What was wrong with the defaults for every event.
+    refused_defaults: Option<(&'static str, ValueError)>,
 }
 
 impl fmt::Debug for Builder {
@@ -73,7 +77,7 @@ macro_rules! settings {
 }
 
 impl Builder {
-    pub(crate) const fn new(api_key: String) -> Self {
+    pub(crate) fn new(api_key: String) -> Self {
         Self {
             api_key,
             base_url: String::new(),
@@ -89,6 +93,8 @@ impl Builder {
             http: HttpSettings::new(),
             clock: None,
             seed: None,
+            about: About::default(),
+            refused_defaults: None,
         }
     }
 
@@ -118,6 +124,52 @@ impl Builder {
         max_retry_delay: Duration;
         /// How long an attempt may take. Default 30 s; 100 ms to 10 min.
         request_timeout: Duration;
+        /// Whether launches, installations, updates, and moves to the foreground and background are reported as
+        /// events. Default true; nothing is reported before the application says so.
+        automatic_events: bool;
+    }
+
+    /// The version of the operating system, for automatic events. Default: left out.
+    pub fn os_version(mut self, version: impl Into<String>) -> Self {
+        self.about.os_version = Some(version.into());
+        self
+    }
+
+    /// The locale of this device as BCP 47 writes it, for automatic events and as a trait of every identify that
+    /// does not say one. Default: left out, as on a server, which must not guess that of its users.
+    pub fn locale(mut self, locale: impl Into<String>) -> Self {
+        self.about.locale = Some(locale.into());
+        self
+    }
+
+    /// The time zone of this device by its IANA name, likewise.
+    pub fn timezone(mut self, name: impl Into<String>) -> Self {
+        self.about.timezone = Some(name.into());
+        self
+    }
+
+    /// The offset of this device from UTC in minutes, east positive, likewise; where the time zone is not known.
+    pub const fn timezone_offset_minutes(mut self, minutes: i16) -> Self {
+        self.about.timezone_offset_minutes = Some(minutes);
+        self
+    }
+
+    /// Properties of every event that does not say them itself. At most 16 KiB as encoded.
+    pub fn default_properties(mut self, properties: &impl Properties) -> Self {
+        match encode(properties) {
+            Ok(encoded) => self.about.default_properties = encoded,
+            Err(error) => self.refused_defaults = Some(("default_properties", error)),
+        }
+        self
+    }
+
+    /// The same for the context: the device's id, the version of its firmware.
+    pub fn default_context(mut self, context: &impl Properties) -> Self {
+        match encode(context) {
+            Ok(encoded) => self.about.default_context = encoded,
+            Err(error) => self.refused_defaults = Some(("default_context", error)),
+        }
+        self
     }
 
     /// Where the server is. Default [`DEFAULT_BASE_URL`]; `http` or `https`, a path prefix is kept.
@@ -241,6 +293,9 @@ impl Builder {
         }
         self.config.validate().map_err(BuildError::Config)?;
         self.check_operation_bytes()?;
+        if let Some((name, error)) = self.refused_defaults {
+            return Err(BuildError::Defaults { name, error });
+        }
         let seed = match self.seed {
             Some(seed) => seed,
             None => random_seed()?,
@@ -255,7 +310,7 @@ impl Builder {
         }
         let shared = Arc::new(Shared::new(client, clock, sync));
         runner::start(&shared, transport, self.on_error.take(), self.debug).map_err(BuildError::System)?;
-        Ok(Whisperr::new(shared, self.shutdown_timeout, self.debug))
+        Ok(Whisperr::new(shared, self.about, self.shutdown_timeout, self.debug))
     }
 
     fn check_operation_bytes(&self) -> Result<(), BuildError> {

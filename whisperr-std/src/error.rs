@@ -3,8 +3,8 @@
 use core::fmt;
 
 use whisperr_core::{
-    BaseUrlError, ConfigError, EnqueueError, EventTypeError, Fault, KeyError, OpenError as CoreOpenError,
-    PushTokenError, RecordError, UserIdError,
+    AppVersionError, BaseUrlError, ConfigError, EnqueueError, EventTypeError, Fault, KeyError,
+    OpenError as CoreOpenError, PushTokenError, RecordError, UserIdError, ValueError,
 };
 
 use crate::file::{FileError, OpenError};
@@ -21,6 +21,8 @@ pub enum Error {
     EventType(EventTypeError),
     /// The user id breaks the rule.
     User(UserIdError),
+    /// The version or build of the application breaks the rule.
+    AppVersion(AppVersionError),
     /// The push token breaks the rule.
     PushToken(PushTokenError),
     /// The properties, context or traits cannot be stored.
@@ -42,7 +44,10 @@ impl Error {
     /// Whether the caller's input is at fault: the same call will fail again.
     #[must_use]
     pub const fn is_invalid_input(&self) -> bool {
-        matches!(self, Self::EventType(_) | Self::User(_) | Self::PushToken(_) | Self::Record(_))
+        matches!(
+            self,
+            Self::EventType(_) | Self::User(_) | Self::PushToken(_) | Self::AppVersion(_) | Self::Record(_)
+        )
     }
 }
 
@@ -52,6 +57,7 @@ impl fmt::Display for Error {
             Self::EventType(error) => error.fmt(f),
             Self::User(error) => error.fmt(f),
             Self::PushToken(error) => error.fmt(f),
+            Self::AppVersion(error) => error.fmt(f),
             Self::Record(error) => error.fmt(f),
             Self::QueueFull { max_queue_size, max_queue_bytes } => write!(
                 f,
@@ -72,6 +78,7 @@ impl From<EnqueueError<StorageError>> for Error {
             EnqueueError::EventType(error) => Self::EventType(error),
             EnqueueError::User(error) => Self::User(error),
             EnqueueError::PushToken(error) => Self::PushToken(error),
+            EnqueueError::AppVersion(error) => Self::AppVersion(error),
             EnqueueError::Record(error) => Self::Record(error),
             EnqueueError::Full { operations_max, bytes_max } => {
                 Self::QueueFull { max_queue_size: operations_max, max_queue_bytes: bytes_max }
@@ -103,6 +110,13 @@ pub enum BuildError {
     NoTls,
     /// A setting is outside its range.
     Config(ConfigError),
+    /// What is to go with every event cannot be stored.
+    Defaults {
+        /// `default_properties` or `default_context`.
+        name: &'static str,
+        /// Why.
+        error: ValueError,
+    },
     /// `queue_dir` was not set and the system does not say where state belongs.
     NoQueueDir,
     /// The queue directory cannot be used.
@@ -126,6 +140,7 @@ impl fmt::Display for BuildError {
                 f.write_str("base_url is https, but neither feature rustls nor native-tls is enabled")
             }
             Self::Config(error) => error.fmt(f),
+            Self::Defaults { name, error } => write!(f, "{name} {error}"),
             Self::NoQueueDir => {
                 f.write_str("queue_dir is not set, and neither XDG_STATE_HOME nor a home directory is known")
             }

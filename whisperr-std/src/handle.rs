@@ -7,12 +7,15 @@ use std::thread;
 use std::time::Instant as SystemInstant;
 
 use whisperr_core::{
-    Clock, Counters, FlushProgress, Identify, MessageId, Properties, PushToken, Stop, Track, Waiting, ready,
+    Accepted, Clock, Counters, Device, EnqueueError, FlushProgress, Identify, MessageId, Now, Properties,
+    PushToken, Stop, Track, Waiting, ready,
 };
 
+use crate::about::About;
 use crate::builder::Builder;
 use crate::error::Error;
-use crate::shared::{Shared, now_or_fault};
+use crate::shared::{QueueClient, Shared, now_or_fault};
+use crate::storage::StorageError;
 
 /// A client of Whisperr: say who the user is and what happened, the rest is its work.
 ///
@@ -28,6 +31,7 @@ pub struct Whisperr {
 
 struct Inner {
     shared: Arc<Shared>,
+    about: About,
     shutdown_timeout: Duration,
     debug: bool,
 }
@@ -81,8 +85,25 @@ impl Whisperr {
         Builder::new(api_key.into())
     }
 
-    pub(crate) fn new(shared: Arc<Shared>, shutdown_timeout: Duration, debug: bool) -> Self {
-        Self { inner: Some(Arc::new(Inner { shared, shutdown_timeout, debug })) }
+    pub(crate) fn new(shared: Arc<Shared>, about: About, shutdown_timeout: Duration, debug: bool) -> Self {
+        Self { inner: Some(Arc::new(Inner { shared, about, shutdown_timeout, debug })) }
+    }
+
+    /// Says something that returns no id.
+    pub(crate) fn say(
+        &self,
+        call: &str,
+        say: impl FnOnce(
+            &mut QueueClient,
+            Now,
+            Device<'_>,
+        ) -> Option<Result<Accepted, EnqueueError<StorageError>>>,
+    ) -> Result<(), Error> {
+        let Some(inner) = &self.inner else { return Ok(()) };
+        let device = inner.about.device();
+        let accepted = inner.shared.accept(|client, now| say(client, now, device));
+        inner.debug(call, &accepted);
+        accepted.map(|_| ())
     }
 
     pub(crate) const fn disabled() -> Self {
@@ -114,7 +135,8 @@ impl Whisperr {
     ) -> Result<MessageId, Error> {
         let nil = MessageId::from_bytes([0; 16]);
         let Some(inner) = &self.inner else { return Ok(nil) };
-        let accepted = inner.shared.accept(|client, now| ready(client.track(now, event)));
+        let event = event.by_ref().or_device(inner.about.device());
+        let accepted = inner.shared.accept(|client, now| ready(client.track(now, &event)));
         inner.debug("track", &accepted);
         accepted.map(|accepted| accepted.message_id.unwrap_or(nil))
     }
@@ -133,10 +155,9 @@ impl Whisperr {
     /// # Errors
     /// As [`track`](Self::track).
     pub fn identify<T: Properties>(&self, identify: Identify<'_, T>) -> Result<(), Error> {
-        let Some(inner) = &self.inner else { return Ok(()) };
-        let accepted = inner.shared.accept(|client, now| ready(client.identify(now, &identify)));
-        inner.debug("identify", &accepted);
-        accepted.map(|_| ())
+        self.say("identify", |client, now, device| {
+            ready(client.identify(now, &identify.by_ref().or_device(device)))
+        })
     }
 
     /// Forgets the current user and the anonymous visitor, after starting a flush. What was said
@@ -181,11 +202,8 @@ impl Whisperr {
     /// # Errors
     /// As [`track`](Self::track).
     pub fn set_push_token<'a>(&self, token: impl Into<PushToken<'a>>) -> Result<(), Error> {
-        let Some(inner) = &self.inner else { return Ok(()) };
         let token = token.into();
-        let accepted = inner.shared.accept(|client, now| ready(client.set_push_token(now, token)));
-        inner.debug("set_push_token", &accepted);
-        accepted.map(|_| ())
+        self.say("set_push_token", |client, now, _| ready(client.set_push_token(now, token)))
     }
 
     /// Records nothing any more, and deletes what is queued, from the disk too: nothing of it is sent
@@ -199,12 +217,12 @@ impl Whisperr {
     /// [`Error::Storage`], [`Error::StorageFull`]: nothing is recorded or sent all the same, and the deletion
     /// goes on until it is done.
     pub fn opt_out(&self) -> Result<(), Error> {
-        let Some(inner) = &self.inner else { return Ok(()) };
-        let accepted = inner.shared.accept(|client, now| ready(client.opt_out(now)));
-        // A request that is out is given up.
-        inner.shared.ring();
-        inner.debug("opt_out", &accepted);
-        accepted.map(|_| ())
+        let opted_out = self.say("opt_out", |client, now, _| ready(client.opt_out(now)));
+        if let Some(inner) = &self.inner {
+            // A request that is out is given up.
+            inner.shared.ring();
+        }
+        opted_out
     }
 
     /// Records again. The push token has to be set again.
@@ -212,10 +230,7 @@ impl Whisperr {
     /// # Errors
     /// [`Error::Storage`], [`Error::StorageFull`]: the user is still opted out; call again.
     pub fn opt_in(&self) -> Result<(), Error> {
-        let Some(inner) = &self.inner else { return Ok(()) };
-        let accepted = inner.shared.accept(|client, now| ready(client.opt_in(now)));
-        inner.debug("opt_in", &accepted);
-        accepted.map(|_| ())
+        self.say("opt_in", |client, now, _| ready(client.opt_in(now)))
     }
 
     /// Whether the user has opted out.

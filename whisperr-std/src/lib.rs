@@ -45,6 +45,8 @@
 mod readme {}
 
 #[cfg(feature = "http")]
+mod about;
+#[cfg(feature = "http")]
 mod body;
 #[cfg(feature = "http")]
 mod builder;
@@ -60,6 +62,8 @@ mod handle;
 mod http;
 #[cfg(feature = "http")]
 mod http_client;
+#[cfg(feature = "http")]
+mod lifecycle;
 #[cfg(feature = "testing")]
 mod recorder;
 #[cfg(feature = "http")]
@@ -88,8 +92,9 @@ pub use recorder::{Recorded, Recorder};
 #[cfg(feature = "http")]
 pub use storage::StorageError;
 pub use whisperr_core::{
-    BaseUrlError, Body, BodyError, Channel, ChannelKind, Clock, ConfigError, Consent, Counters,
-    DEFAULT_BASE_URL, EventTypeError, Identify, Instant, Json, KeyError, MessageId, Notice, NoticeKind,
-    Overflow, Properties, Props, PushEnvironment, PushKind, PushPlatform, PushToken, PushTokenError,
-    RecordError, Reply, Request, Track, Transport, UserIdError, UtcMillis, Value, ValueError, Waiting, props,
+    AppVersionError, BaseUrlError, Body, BodyError, Channel, ChannelKind, Clock, ConfigError, Consent,
+    Counters, DEFAULT_BASE_URL, Device, EventTypeError, Identify, Instant, Json, KeyError, MessageId, Notice,
+    NoticeKind, Overflow, Properties, Props, PushEnvironment, PushKind, PushPlatform, PushToken,
+    PushTokenError, RecordError, Reply, Request, Track, Transport, UserIdError, UtcMillis, Value, ValueError,
+    Waiting, props,
 };

@@ -80,6 +80,6 @@ fn encode<'a, E>(
     user: UserId<'_>,
     channels: impl Iterator<Item = Channel<'a>> + Clone,
 ) -> Result<usize, EnqueueError<E>> {
-    let said = Said { user, anonymous: None, traits: &(), preferred: None, channels };
+    let said = Said { user, anonymous: None, traits: &(), preferred: None, channels, device: None };
     Ok(record::encode_identify(buffer, &said)?)
 }

@@ -11,7 +11,7 @@ use crate::planted::{self, Bug};
 use crate::push::Pair;
 use crate::push_token::PushToken;
 use crate::queue::NoRoom;
-use crate::record::{self, Kind, Moment, Said, Subject};
+use crate::record::{self, Kind, Moment, Said, Subject, TrackHead};
 use crate::storage::{Fault, Seq, Storage};
 use crate::user::UserId;
 
@@ -59,8 +59,8 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             }
         };
         let buffer = record_buffer(&mut self.buffer);
-        let (properties, context) = (&event.properties, &event.context);
-        let len = record::encode_track(buffer, message_id, moment, subject, event_type, properties, context)?;
+        let head = TrackHead { id: message_id, moment, subject, event_type };
+        let len = record::encode_track(buffer, head, event)?;
         let wake = self.append(now, seq, len, Kind::Track).await?;
         Ok(Accepted { seq: Some(seq), message_id: Some(message_id), wake })
     }
@@ -105,6 +105,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             traits: &identify.traits,
             preferred: identify.preferred,
             channels: identify.shortcuts().chain(old).chain(shortcut).chain(identify.explicit()),
+            device: identify.device,
         };
         let len = record::encode_identify(record_buffer(&mut self.buffer), &said)?;
         drop(said);

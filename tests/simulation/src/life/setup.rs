@@ -77,6 +77,7 @@ pub struct Setup {
 pub(super) fn any_config(choices: &Choices) -> Config {
     let seconds = |options: &[u64]| Duration::from_secs(choices.one_of(options));
     Config {
+        automatic_events: true,
         max_queue_size: choices.one_of(&[1000, 60, 20, 8, 3, 1]),
         max_batch_size: choices.one_of(&[500, 20, 7, 2, 1]),
         flush_at: choices.one_of(&[20, 5, 1, 1000]),

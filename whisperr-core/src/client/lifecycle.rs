@@ -1,0 +1,152 @@
+//! Launches, foreground and background, screens and opened notifications (contract, section 9).
+
+use super::{Accepted, Client, EnqueueError, Now};
+use crate::application::{Seen, Version};
+use crate::automatic::{Automatic, AutomaticProperties};
+use crate::device::Device;
+use crate::operation::Track;
+use crate::storage::Storage;
+
+impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
+    /// The application was launched, in this version and build; on a device: it has booted this firmware. Reports an
+    /// installation or an update, and goes before the launch's [`foreground`](Self::foreground).
+    ///
+    /// An installation is a first launch on a storage that holds nothing of an earlier client: call this
+    /// before anything else is said. What was seen is written down before the event, with the event's number: after
+    /// a crash at any point the event is there once, as far as the medium keeps what it promised.
+    ///
+    /// # Errors
+    /// See [`EnqueueError`]: the event is then reported at the next launch.
+    pub async fn launch(
+        &mut self,
+        now: Now,
+        device: Device<'_>,
+        version: &str,
+        build: &str,
+    ) -> Result<Accepted, EnqueueError<S::Error>> {
+        self.learn_time(now);
+        let version = Version::parse(version, build)?;
+        let stored = Seen::load(&mut self.storage).await.map_err(EnqueueError::Storage)?;
+        let seq = self.storage.next_seq();
+        let last = stored.last(seq);
+        if last == Some(version) {
+            self.launched = true;
+            return Ok(Accepted::default());
+        }
+        let own = match last {
+            Some(before) => Some(Automatic::Updated { before }),
+            // What an older client left without a version is no installation.
+            None => self.is_fresh.then_some(Automatic::Installed),
+        };
+        let own = own.filter(|_| self.config.automatic_events && !self.is_opted_out());
+        let seen = Seen::new(version, own.is_some().then_some(seq), last);
+        seen.store(&mut self.storage).await.map_err(EnqueueError::Storage)?;
+        self.launched = true;
+        let Some(own) = own else { return Ok(Accepted::default()) };
+        let properties = AutomaticProperties { own, device, application: Some(version) };
+        let event = Track::new(own.event_type()).properties(properties).device(device);
+        let reported = self.track(now, &event).await;
+        if reported.is_err() {
+            // Its number is another operation's: what was seen before counts again.
+            let _as_before = stored.store(&mut self.storage).await;
+        }
+        reported
+    }
+
+    /// The application came to the foreground; on a device: it woke up. Does nothing when it is there already.
+    ///
+    /// # Errors
+    /// See [`EnqueueError`].
+    pub async fn foreground(
+        &mut self,
+        now: Now,
+        device: Device<'_>,
+    ) -> Result<Accepted, EnqueueError<S::Error>> {
+        if self.foreground_since.is_some() {
+            return Ok(Accepted::default());
+        }
+        self.foreground_since = Some(now.instant);
+        let cold_start = !core::mem::replace(&mut self.was_opened, true);
+        self.automatic(now, device, Automatic::Opened { cold_start }).await
+    }
+
+    /// The application goes to the background; on a device: it goes to sleep. What is owed starts on
+    /// its way at once. Does nothing else when it is there already.
+    ///
+    /// # Errors
+    /// See [`EnqueueError`].
+    pub async fn background(
+        &mut self,
+        now: Now,
+        device: Device<'_>,
+    ) -> Result<Accepted, EnqueueError<S::Error>> {
+        let since = self.foreground_since.take();
+        let mut accepted = Ok(Accepted::default());
+        if let Some(since) = since {
+            let foreground_ms = now.instant.as_millis().saturating_sub(since.as_millis());
+            accepted = self.automatic(now, device, Automatic::Backgrounded { foreground_ms }).await;
+        }
+        self.delivery.handle_flush();
+        accepted.map(|accepted| Accepted { wake: true, ..accepted })
+    }
+
+    /// A screen is shown. Reported with automatic events switched off, too.
+    ///
+    /// # Errors
+    /// See [`EnqueueError`].
+    pub async fn screen(
+        &mut self,
+        now: Now,
+        device: Device<'_>,
+        name: &str,
+    ) -> Result<Accepted, EnqueueError<S::Error>> {
+        self.say(now, device, Automatic::ScreenViewed { name }).await
+    }
+
+    /// A notification was opened whose data names this `whisperr_message_id`, and perhaps a `deep_link`. Reported
+    /// with automatic events switched off, too. Without a message id it was not Whisperr's: nothing is recorded.
+    ///
+    /// # Errors
+    /// See [`EnqueueError`].
+    pub async fn push_opened(
+        &mut self,
+        now: Now,
+        device: Device<'_>,
+        message_id: &str,
+        deep_link: Option<&str>,
+    ) -> Result<Accepted, EnqueueError<S::Error>> {
+        if message_id.is_empty() {
+            return Ok(Accepted::default());
+        }
+        self.say(now, device, Automatic::PushOpened { message_id, deep_link }).await
+    }
+
+    async fn automatic(
+        &mut self,
+        now: Now,
+        device: Device<'_>,
+        own: Automatic<'_>,
+    ) -> Result<Accepted, EnqueueError<S::Error>> {
+        if !self.config.automatic_events {
+            return Ok(Accepted::default());
+        }
+        self.say(now, device, own).await
+    }
+
+    async fn say(
+        &mut self,
+        now: Now,
+        device: Device<'_>,
+        own: Automatic<'_>,
+    ) -> Result<Accepted, EnqueueError<S::Error>> {
+        // The version is the one of this launch, not of an earlier one.
+        let seen = if self.launched {
+            Seen::load(&mut self.storage).await.map_err(EnqueueError::Storage)?
+        } else {
+            Seen::NOTHING
+        };
+        let application = seen.current();
+        let properties = AutomaticProperties { own, device, application };
+        self.track(now, &Track::new(own.event_type()).properties(properties).device(device)).await
+    }
+}
