@@ -115,9 +115,10 @@ impl<'a> PushToken<'a> {
     }
 }
 
-impl<'a> From<&'a str> for PushToken<'a> {
-    fn from(token: &'a str) -> Self {
-        Self::new(token)
+/// A token as text: `&str`, `&String`.
+impl<'a, T: AsRef<str> + ?Sized> From<&'a T> for PushToken<'a> {
+    fn from(token: &'a T) -> Self {
+        Self::new(token.as_ref())
     }
 }
 

@@ -95,7 +95,8 @@ pub fn run(text: &str, drivers: &[Driver], report: &mut Report<'_>) {
 impl Case {
     fn check(&self, driver: Driver) -> Result<(), Reason> {
         let clock = self.scenario.clock()?;
-        let mut rig = driver.open(Setup { clock, max_retries: self.client_options.max_retries })?;
+        let mut rig =
+            driver.open(Setup { clock, max_retries: self.client_options.max_retries, ..Setup::default() })?;
 
         rig.answer(self.first_response.status)?;
         rig.track(&self.scenario, About::Explicit)?;

@@ -1,10 +1,10 @@
 //! The core over memory storage, in simulated time.
 
-use whisperr_core::{Config, FlushProgress, Notice};
-use whisperr_simulation::{Options, World, reply};
+use whisperr_core::{Config, Device, FlushProgress, Notice};
+use whisperr_simulation::{Answer, Options, World, reply};
 
 use crate::report::Reason;
-use crate::rig::{Exchange, Rig, Setup};
+use crate::rig::{Act, AutomaticSetup, Exchange, Rig, Setup};
 use crate::scenario::{About, IdentifyScenario, TrackScenario};
 
 /// Every run is the same run.
@@ -22,8 +22,13 @@ impl CoreRig {
             Some(max_retries) => Config { max_retries, ..options.config },
             None => options.config,
         };
+        let automatic_events = setup.automatic.as_ref().is_some_and(|automatic| automatic.enabled);
+        let config = Config { automatic_events, ..config };
         let utc = setup.clock.map(|clock| clock.get()).or(options.utc);
-        Self { world: World::new(SEED, Options { config, utc, ..options }), setup }
+        let world = World::new(SEED, Options { config, utc, ..options });
+        // Only the case moves the clock.
+        world.network().script(|_, _| Answer { after_ms: 0, ..reply(202) });
+        Self { world, setup }
     }
 
     /// Requests take time, and the fixture's date is the one at which things are said.
@@ -34,7 +39,64 @@ impl CoreRig {
     }
 }
 
+/// The device of a case.
+fn device(setup: &Setup) -> Device<'_> {
+    let mut device = Device::new(std::env::consts::OS);
+    let Some(AutomaticSetup { device: known, .. }) = &setup.automatic else { return device };
+    if let Some(version) = &known.os_version {
+        device = device.os_version(version);
+    }
+    if let Some(locale) = &known.locale {
+        device = device.locale(locale);
+    }
+    if let Some(timezone) = &known.timezone {
+        device = device.timezone(timezone);
+    }
+    match known.timezone_offset_minutes {
+        Some(minutes) => device.timezone_offset_minutes(minutes),
+        None => device,
+    }
+}
+
 impl Rig for CoreRig {
+    fn act(&mut self, act: Act<'_>) -> Result<(), Reason> {
+        let Self { world, setup } = self;
+        let device = device(setup);
+        let said = match act {
+            Act::Track(event) => world.call(async |client, now| client.track(now, &event).await),
+            Act::SetPushToken(token) => {
+                world.call(async |client, now| client.set_push_token(now, token).await)
+            }
+            Act::OptOut => world.call(async |client, now| client.opt_out(now).await),
+            Act::OptIn => world.call(async |client, now| client.opt_in(now).await),
+            Act::Launch { version, build } => {
+                world.call(async |client, now| client.launch(now, device, version, build).await)
+            }
+            Act::Foreground => world.call(async |client, now| client.foreground(now, device).await),
+            Act::Background => world.call(async |client, now| client.background(now, device).await),
+            Act::Screen(name) => world.call(async |client, now| client.screen(now, device, name).await),
+            Act::PushOpened(data) => {
+                let find =
+                    |wanted: &str| data.iter().find(|(key, _)| *key == wanted).map(|(_, value)| *value);
+                let message_id = find("whisperr_message_id").unwrap_or_default();
+                let deep_link = find("deep_link");
+                world.call(async |client, now| client.push_opened(now, device, message_id, deep_link).await)
+            }
+            Act::Reset => return world.reset().map_err(|error| format!("reset: {error}")),
+            Act::Restart => {
+                world.crash();
+                return Ok(());
+            }
+            Act::Advance { ms } => {
+                world.advance(ms);
+                return Ok(());
+            }
+        };
+        let accepted = said.map_err(|error| error.to_string())?;
+        world.ring(accepted.wake);
+        Ok(())
+    }
+
     fn track(&mut self, event: &TrackScenario, about: About) -> Result<String, Reason> {
         self.set_clock();
         let id = self.world.track(&event.event(about)).map_err(|error| format!("track: {error}"))?;

@@ -34,13 +34,49 @@ impl File {
     /// Reads a file whose cases are of one kind.
     pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<Vec<Named<T>>, Reason> {
         let file: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        if file.version != VERSION {
-            return Err(format!("version {} is not {VERSION}", file.version));
+        file.check()?;
+        Ok(file.named())
+    }
+
+    fn check(&self) -> Result<(), Reason> {
+        if self.version != VERSION {
+            return Err(format!("version {} is not {VERSION}", self.version));
         }
-        if file.cases.is_empty() {
+        if self.cases.is_empty() {
             return Err("a file without cases proves nothing".into());
         }
-        Ok(file.cases.iter().enumerate().map(|(at, raw)| Named::read(at, raw)).collect())
+        Ok(())
+    }
+
+    /// Its cases.
+    pub(crate) fn named<T: DeserializeOwned>(&self) -> Vec<Named<T>> {
+        self.cases.iter().enumerate().map(|(at, raw)| Named::read(at, raw)).collect()
+    }
+}
+
+/// A `push.json`, which has its cases in two lists.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct PushFile {
+    #[serde(rename = "$schema")]
+    _schema: Option<String>,
+    version: u32,
+    #[serde(rename = "description")]
+    _description: Option<String>,
+    cases: Vec<Box<RawValue>>,
+    #[serde(default)]
+    kind_cases: Vec<Box<RawValue>>,
+}
+
+impl PushFile {
+    /// Reads a file; both of its lists are files of their own from here on.
+    pub(crate) fn read(text: &str) -> Result<File, Reason> {
+        let Self { _schema, version, _description, mut cases, kind_cases } =
+            serde_json::from_str(text).map_err(|error| error.to_string())?;
+        cases.extend(kind_cases);
+        let file = File { _schema, version, _description, cases };
+        file.check()?;
+        Ok(file)
     }
 }
 

@@ -21,21 +21,28 @@
 //! driver; then its line in the table of the suite.
 #![forbid(unsafe_code)]
 
+mod anonymous;
+mod automatic;
 mod behavior;
 mod core_rig;
 mod date;
 mod exact;
 mod fixture;
+mod push;
 mod report;
 mod rig;
 mod scenario;
 mod std_rig;
+mod steps;
 mod suite;
 mod tap;
 mod wire;
 
+pub use anonymous::run as run_anonymous;
+pub use automatic::run as run_automatic;
 pub use behavior::run as run_behavior;
 pub use exact::Exact;
+pub use push::run as run_push;
 pub use report::Report;
 pub use rig::Driver;
 pub use suite::{SPEC_PATH, run};

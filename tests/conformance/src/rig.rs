@@ -2,12 +2,12 @@
 
 use core::fmt;
 
-use whisperr_core::{Notice, UtcMillis};
+use whisperr_core::{Notice, PushToken, Track, UtcMillis};
 
 use crate::core_rig::CoreRig;
 use crate::exact::Exact;
 use crate::report::Reason;
-use crate::scenario::{About, IdentifyScenario, TrackScenario};
+use crate::scenario::{About, Given, IdentifyScenario, TrackScenario};
 use crate::std_rig::StdRig;
 
 /// One way to run a case.
@@ -25,6 +25,11 @@ pub enum Driver {
 impl Driver {
     /// Every way.
     pub const ALL: [Self; 3] = [Self::Core, Self::StdInMemory, Self::StdOnFile];
+
+    /// Whether what a client was told survives it.
+    pub(crate) const fn survives(self) -> bool {
+        !matches!(self, Self::StdInMemory)
+    }
 
     /// A client that was told nothing yet, and a server that accepts.
     pub(crate) fn open(self, setup: Setup) -> Result<Box<dyn Rig>, Reason> {
@@ -47,12 +52,58 @@ impl fmt::Display for Driver {
 }
 
 /// What a case asks of its client.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Setup {
     /// The date at which everything is said; without it, the adapter's own.
     pub(crate) clock: Option<UtcMillis>,
     /// `max_retries`; without it, the default.
     pub(crate) max_retries: Option<u32>,
+    /// What automatic events need; without it, they are off.
+    pub(crate) automatic: Option<AutomaticSetup>,
+}
+
+/// What automatic events need.
+#[derive(Debug, Clone)]
+pub(crate) struct AutomaticSetup {
+    /// The switch.
+    pub(crate) enabled: bool,
+    pub(crate) device: DeviceSetup,
+}
+
+/// What a device knows of itself.
+#[derive(Debug, Clone, Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct DeviceSetup {
+    pub(crate) os_version: Option<String>,
+    pub(crate) locale: Option<String>,
+    pub(crate) timezone: Option<String>,
+    pub(crate) timezone_offset_minutes: Option<i16>,
+}
+
+/// What else happens to a client.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Act<'a> {
+    /// An event about whoever the client speaks of.
+    Track(Track<'a, Given<'a>>),
+    SetPushToken(PushToken<'a>),
+    Reset,
+    OptOut,
+    OptIn,
+    /// Another client goes on with the same storage.
+    Restart,
+    Launch {
+        version: &'a str,
+        build: &'a str,
+    },
+    Foreground,
+    Background,
+    /// Time passes.
+    Advance {
+        ms: u64,
+    },
+    Screen(&'a str),
+    /// A notification with this data is opened.
+    PushOpened(&'a [(&'a str, &'a str)]),
 }
 
 /// One request and how it was answered.
@@ -75,6 +126,9 @@ impl Exchange {
 pub(crate) trait Rig {
     /// Tracks; returns the message id the client promised.
     fn track(&mut self, event: &TrackScenario, about: About) -> Result<String, Reason>;
+
+    /// Does something else.
+    fn act(&mut self, act: Act<'_>) -> Result<(), Reason>;
 
     /// Identifies.
     fn identify(&mut self, user: &IdentifyScenario) -> Result<(), Reason>;

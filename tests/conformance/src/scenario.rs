@@ -88,16 +88,7 @@ impl TrackScenario {
 
     /// The identify that makes its user the current one.
     pub(crate) fn current_user(&self) -> IdentifyScenario {
-        IdentifyScenario {
-            external_user_id: self.external_user_id.clone(),
-            traits: None,
-            email: None,
-            phone: None,
-            push_token: None,
-            preferred_channel: None,
-            channels: Vec::new(),
-            clock_iso: self.clock_iso.clone(),
-        }
+        IdentifyScenario { clock_iso: self.clock_iso.clone(), ..IdentifyScenario::of(&self.external_user_id) }
     }
 
     /// When it is said, if the case says so.
@@ -107,6 +98,20 @@ impl TrackScenario {
 }
 
 impl IdentifyScenario {
+    /// A user of whom nothing else is said.
+    pub(crate) fn of(user: &str) -> Self {
+        Self {
+            external_user_id: user.to_owned(),
+            traits: None,
+            email: None,
+            phone: None,
+            push_token: None,
+            preferred_channel: None,
+            channels: Vec::new(),
+            clock_iso: None,
+        }
+    }
+
     /// The channels of the call.
     pub(crate) fn channels(&self) -> Vec<Channel<'_>> {
         self.channels.iter().map(ChannelScenario::channel).collect()
@@ -159,6 +164,12 @@ fn clock(iso: Option<&str>) -> Result<Option<UtcMillis>, Reason> {
 /// An object of the fixture, handed over as its text; left out where the fixture leaves it out.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Given<'a>(Option<&'a RawValue>);
+
+impl<'a> Given<'a> {
+    pub(crate) const fn new(object: Option<&'a RawValue>) -> Self {
+        Self(object)
+    }
+}
 
 impl Properties for Given<'_> {
     fn encode(&self, encoder: &mut Encoder<'_>) -> Result<(), ValueError> {

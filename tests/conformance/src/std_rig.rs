@@ -1,6 +1,8 @@
 //! `whisperr-std` against a real server over real HTTP, with a queue in memory or on file.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Instant as SystemInstant;
@@ -12,7 +14,7 @@ use whisperr_std::{
 };
 
 use crate::report::Reason;
-use crate::rig::{Exchange, Rig, Setup};
+use crate::rig::{Act, AutomaticSetup, Exchange, Rig, Setup};
 use crate::scenario::{About, IdentifyScenario, TrackScenario};
 use crate::tap::{Tap, TappedRequest};
 
@@ -38,6 +40,8 @@ pub(crate) struct StdRig {
     teller: Sender<Notice>,
     told: Receiver<Notice>,
     notices: Vec<Notice>,
+    /// How far the case has moved the clock, in milliseconds.
+    moved: Arc<AtomicU64>,
 }
 
 impl StdRig {
@@ -59,8 +63,9 @@ impl StdRig {
         let collector = collector.start().map_err(|error| format!("collector: {error}"))?;
         let tap = Tap::start(collector.addr()).map_err(|error| format!("tap: {error}"))?;
         let (teller, told) = channel();
-        let client = start(setup, &tap, directory.as_ref(), teller.clone())?;
-        Ok(Self { setup, client, tap, collector, directory, teller, told, notices: Vec::new() })
+        let moved = Arc::new(AtomicU64::new(0));
+        let client = start(&setup, &moved, &tap, directory.as_ref(), teller.clone())?;
+        Ok(Self { setup, client, tap, collector, directory, teller, told, notices: Vec::new(), moved })
     }
 
     /// Stops delivery, and waits until nothing is in flight.
@@ -82,7 +87,8 @@ impl StdRig {
 }
 
 fn start(
-    setup: Setup,
+    setup: &Setup,
+    moved: &Arc<AtomicU64>,
     tap: &Tap,
     directory: Option<&TempDir>,
     teller: Sender<Notice>,
@@ -107,6 +113,22 @@ fn start(
     if let Some(clock) = setup.clock {
         builder = with_date(builder, clock);
     }
+    builder = builder.automatic_events(setup.automatic.as_ref().is_some_and(|automatic| automatic.enabled));
+    if let Some(AutomaticSetup { device, .. }) = &setup.automatic {
+        builder = builder.clock(MovedClock(Arc::clone(moved)));
+        if let Some(version) = &device.os_version {
+            builder = builder.os_version(version);
+        }
+        if let Some(locale) = &device.locale {
+            builder = builder.locale(locale);
+        }
+        if let Some(timezone) = &device.timezone {
+            builder = builder.timezone(timezone);
+        }
+        if let Some(minutes) = device.timezone_offset_minutes {
+            builder = builder.timezone_offset_minutes(minutes);
+        }
+    }
     let client = builder.build().map_err(|error| format!("build: {error}"))?;
     // Until the case flushes, nothing is sent: an identify would go out by itself.
     client.pause();
@@ -126,6 +148,19 @@ impl Clock for FixedDate {
 
     fn utc(&self) -> Option<UtcMillis> {
         Some(self.utc)
+    }
+}
+
+/// A clock that stands still unless the case moves it, on a date of its own.
+struct MovedClock(Arc<AtomicU64>);
+
+impl Clock for MovedClock {
+    fn now(&self) -> Instant {
+        Instant::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    fn utc(&self) -> Option<UtcMillis> {
+        SystemClock::new().utc()
     }
 }
 
@@ -152,6 +187,28 @@ impl Rig for StdRig {
         self.settle()
     }
 
+    fn act(&mut self, act: Act<'_>) -> Result<(), Reason> {
+        let client = &self.client;
+        let said = match act {
+            Act::Track(event) => client.track_event(&event).map(|_| ()),
+            Act::SetPushToken(token) => client.set_push_token(token),
+            Act::Reset => client.reset_without_flush(),
+            Act::OptOut => client.opt_out(),
+            Act::OptIn => client.opt_in(),
+            Act::Launch { version, build } => client.launch(version, build),
+            Act::Foreground => client.foreground(),
+            Act::Background => client.background(),
+            Act::Screen(name) => client.screen(name),
+            Act::PushOpened(data) => client.push_opened(data.iter().copied()),
+            Act::Advance { ms } => {
+                self.moved.fetch_add(ms, Ordering::Relaxed);
+                Ok(())
+            }
+            Act::Restart => return self.hand_over(),
+        };
+        said.map_err(|error| error.to_string())
+    }
+
     fn hand_over(&mut self) -> Result<(), Reason> {
         if self.directory.is_none() {
             return Ok(());
@@ -159,7 +216,8 @@ impl Rig for StdRig {
         self.settle()?;
         // Paused, it sends nothing more: this only waits for the directory to be free.
         let _paused = self.client.shutdown(SOON);
-        self.client = start(self.setup, &self.tap, self.directory.as_ref(), self.teller.clone())?;
+        self.client =
+            start(&self.setup, &self.moved, &self.tap, self.directory.as_ref(), self.teller.clone())?;
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::report::Report;
 use crate::rig::Driver;
-use crate::{behavior, wire};
+use crate::{anonymous, automatic, behavior, push, wire};
 
 /// The variable that names the specification's `wire.json`, in every Whisperr SDK.
 pub const SPEC_PATH: &str = "WHISPERR_SPEC_PATH";
@@ -17,23 +17,18 @@ type Runner = fn(&str, &[Driver], &mut Report<'_>);
 /// A kind of fixture file.
 struct Kind {
     file: &'static str,
-    /// `None` for what is not implemented yet.
-    runner: Option<Runner>,
+    runner: Runner,
     /// Our own cases.
-    own: Option<&'static str>,
+    own: &'static str,
 }
 
 /// The files of the specification (contract, section 10). The first is the one the variable names.
 const KINDS: [Kind; 5] = [
-    Kind { file: "wire.json", runner: Some(wire::run), own: Some(include_str!("../vectors/wire.json")) },
-    Kind {
-        file: "behavior.json",
-        runner: Some(behavior::run),
-        own: Some(include_str!("../vectors/behavior.json")),
-    },
-    Kind { file: "push.json", runner: None, own: None },
-    Kind { file: "anonymous.json", runner: None, own: None },
-    Kind { file: "automatic.json", runner: None, own: None },
+    Kind { file: "wire.json", runner: wire::run, own: include_str!("../vectors/wire.json") },
+    Kind { file: "behavior.json", runner: behavior::run, own: include_str!("../vectors/behavior.json") },
+    Kind { file: "push.json", runner: push::run, own: include_str!("../vectors/push.json") },
+    Kind { file: "anonymous.json", runner: anonymous::run, own: include_str!("../vectors/anonymous.json") },
+    Kind { file: "automatic.json", runner: automatic::run, own: include_str!("../vectors/automatic.json") },
 ];
 
 /// Runs every case over every driver, and ends the report with the count.
@@ -52,9 +47,7 @@ pub fn run(spec: Option<&OsStr>, report: &mut Report<'_>) {
 fn run_own(report: &mut Report<'_>) {
     report.line(&format!("our own vectors ({SPEC_PATH} is not set)"));
     for Kind { runner, own, .. } in KINDS {
-        if let (Some(runner), Some(text)) = (runner, own) {
-            runner(text, &Driver::ALL, report);
-        }
+        runner(own, &Driver::ALL, report);
     }
 }
 
@@ -66,10 +59,6 @@ fn run_files(first: &Path, report: &mut Report<'_>) {
             report.line(&format!("there is no {file}"));
             continue;
         }
-        let Some(runner) = runner else {
-            report.line(&format!("SKIPPED {file}: not implemented yet"));
-            continue;
-        };
         match fs::read_to_string(&path) {
             Ok(text) => {
                 report.line(&format!("{}", path.display()));

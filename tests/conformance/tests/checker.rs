@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use whisperr_conformance::{Driver, Report, run, run_behavior, run_wire};
+use whisperr_conformance::{
+    Driver, Report, run, run_anonymous, run_automatic, run_behavior, run_push, run_wire,
+};
 
 const TRACK: &str = r#"{"version":1,"description":"d","$schema":"s","cases":[{
     "name":"event","op":"track",
@@ -24,6 +26,34 @@ const IDENTIFY: &str = r#"{"version":1,"cases":[{
     "expectedBody":{"external_user_id":"user_1","traits":{"plan":"pro"},"preferred_channel":"sms","channels":[
         {"channel":"email","address":"a@example.com","opted_in":true},
         {"channel":"sms","address":"+1555","opted_in":false,"verified":true}]}}]}"#;
+
+const PUSH: &str = r#"{"version":1,"cases":[{"name":"rotation",
+    "steps":[{"identify":{"externalUserId":"user_1"}},{"setPushToken":"a"},{"restart":true},{"setPushToken":"b"}],
+    "expectedBodies":[{"external_user_id":"user_1"},
+        {"external_user_id":"user_1","channels":[{"channel":"push","address":"a","opted_in":true}]},
+        {"external_user_id":"user_1","channels":[{"channel":"push","address":"a","opted_in":false},
+            {"channel":"push","address":"b","opted_in":true}]}]}],
+    "kindCases":[{"name":"kind","steps":[{"setPushToken":{"token":"c","kind":"fcm"}},
+        {"identify":{"externalUserId":"user_2"}}],
+    "expectedBodies":[{"external_user_id":"user_2","channels":[
+        {"channel":"push","address":"c","opted_in":true,"kind":"fcm"}]}]}]}"#;
+
+const ANONYMOUS: &str = r#"{"version":1,"cases":[{"name":"rotation",
+    "steps":[{"track":{"eventType":"page_viewed"}},{"reset":true},{"track":{"eventType":"page_left"}},
+        {"identify":{"externalUserId":"user_1"}}],
+    "expectedRequests":[
+        {"endpoint":"/v1/events/batch","events":[
+            {"anonymous_id":"$anon_a","event_type":"page_viewed","properties":{}}]},
+        {"endpoint":"/v1/events/batch","events":[
+            {"anonymous_id":"$anon_b","event_type":"page_left","properties":{}}]},
+        {"endpoint":"/v1/identify","body":{"external_user_id":"user_1","anonymous_id":"$anon_b"}}]}]}"#;
+
+const AUTOMATIC: &str = r#"{"version":1,"cases":[{"name":"screen","device":{"osVersion":"12"},
+    "config":{"automaticEvents":false},
+    "steps":[{"launch":{"appVersion":"1.0","appBuild":"7"}},{"screen":"Home"},{"background":{"afterMs":5}}],
+    "expectedEvents":[{"event_type":"screen_viewed","properties":{"screen_name":"Home","app_version":"1.0",
+        "app_build":"7","platform":"$platform","os_name":"$platform","os_version":"12",
+        "sdk_name":"$sdk_name","sdk_version":"$sdk_version"}}]}]}"#;
 
 const BEHAVIOR: &str = r#"{"version":1,"cases":[{
     "name":"retry","op":"track",
@@ -258,6 +288,56 @@ fn a_wrong_expectation_fails_over_every_driver() {
 }
 
 #[test]
+fn a_push_case_that_does_not_hold_fails() {
+    assert_eq!(failures(run_push, PUSH, &Driver::ALL), [] as [String; 0]);
+    must_fail(
+        run_push,
+        PUSH,
+        &[
+            (r#""opted_in":false}"#, r#""opted_in":true}"#, "opted_in"),
+            (r#"{"restart":true}"#, r#"{"restart":false}"#, "only true is a step"),
+            (r#"{"restart":true}"#, r#"{"relaunch":true}"#, "relaunch"),
+            (r#""kind":"fcm"}},"#, r#""kind":"sms"}},"#, "kind \"sms\" is unknown"),
+            (r#""kind":"fcm"}},"#, r#""kind":"fcm","x":1}},"#, "did not match"),
+            (r#""expectedBodies":[{"external_user_id":"user_1"},"#, r#""expectedBodies":["#, "expected"),
+            (r#""kind":"fcm"}]"#, r#""kind":"apns"}]"#, "kind"),
+        ],
+    );
+}
+
+#[test]
+fn an_anonymous_case_that_does_not_hold_fails() {
+    assert_eq!(failures(run_anonymous, ANONYMOUS, &Driver::ALL), [] as [String; 0]);
+    must_fail(
+        run_anonymous,
+        ANONYMOUS,
+        &[
+            (r#""$anon_b","event_type""#, r#""$anon_a","event_type""#, "anonymous_id"),
+            (r#"{"reset":true},"#, "", "are one visitor"),
+            (r#""user_1","anonymous_id":"$anon_b""#, r#""user_1""#, "not expected"),
+            (r#""event_type":"page_left""#, r#""event_type":"page_kept""#, "event_type"),
+            (r#""/v1/identify","body""#, r#""/v1/identify","events""#, "invalid type"),
+        ],
+    );
+}
+
+#[test]
+fn an_automatic_case_that_does_not_hold_fails() {
+    assert_eq!(failures(run_automatic, AUTOMATIC, &Driver::ALL), [] as [String; 0]);
+    must_fail(
+        run_automatic,
+        AUTOMATIC,
+        &[
+            (r#""automaticEvents":false"#, r#""automaticEvents":true"#, "expected"),
+            (r#""os_version":"12","#, "", "os_version: sent"),
+            (r#""app_version":"1.0""#, r#""app_version":"1.1""#, "app_version"),
+            (r#"{"screen":"Home"}"#, r#"{"screens":"Home"}"#, "screens"),
+            (r#""device":{"osVersion":"12"}"#, r#""device":{"os":"12"}"#, "os"),
+        ],
+    );
+}
+
+#[test]
 fn one_unreadable_case_does_not_hide_the_next() {
     let two = TRACK.replace(r#""cases":["#, r#""cases":[{"name":"first","op":"alias"},{},"#);
 
@@ -274,21 +354,21 @@ fn files_are_taken_from_the_folder_of_the_first() {
     let first = folder.path().join("wire.json");
     fs::write(&first, TRACK).unwrap();
     fs::write(folder.path().join("behavior.json"), BEHAVIOR).unwrap();
-    fs::write(folder.path().join("push.json"), "{}").unwrap();
+    fs::write(folder.path().join("push.json"), PUSH).unwrap();
     let mut out = Vec::new();
 
     let mut report = Report::new(&mut out);
     run(Some(first.as_os_str()), &mut report);
 
-    assert_eq!((report.ok(), report.failures()), (9, &[][..]));
+    assert_eq!((report.ok(), report.failures()), (14, &[][..]));
     let printed = String::from_utf8(out).unwrap();
     for line in [
         "wire event over core, explicit user ... ok",
         "wire event over std on file, current user ... ok",
         "behavior retry over std in memory ... ok",
-        "SKIPPED push.json: not implemented yet",
+        "push kind over std in memory ... ok",
         "there is no anonymous.json",
-        "conformance: 9 ok, 0 FAILED",
+        "conformance: 14 ok, 0 FAILED",
     ] {
         assert!(printed.lines().any(|printed| printed == line), "{line} is not in\n{printed}");
     }
