@@ -73,6 +73,8 @@ pub enum EnqueueError<E> {
         /// Most bytes of their records.
         bytes_max: u64,
     },
+    /// The call asked for persistence, and the storage is memory, or set to be never synced.
+    NotPersistent,
     /// The storage failed.
     Storage(Fault<E>),
 }
@@ -105,6 +107,9 @@ impl<E: fmt::Debug> fmt::Display for EnqueueError<E> {
                 "the queue of at most {operations_max} operations and {bytes_max} bytes is full and nothing in it \
                  may be evicted"
             ),
+            Self::NotPersistent => {
+                f.write_str("persistence is required, and nothing is synced to a medium here")
+            }
             Self::Storage(fault) => fault.fmt(f),
         }
     }
@@ -307,6 +312,12 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             None if self.delivery.is_paused() => FlushProgress::Paused,
             None => FlushProgress::Pending,
         }
+    }
+
+    /// The ingestion key was replaced: delivery that waits because the server refused the old one is tried
+    /// at once; wake the runner.
+    pub const fn retry_auth(&mut self) {
+        self.delivery.handle_key_changed();
     }
 
     /// Sends nothing new until [`resume`](Self::resume); a request in flight ends by itself.

@@ -254,6 +254,14 @@ impl Delivery {
         self.exhausted = false;
     }
 
+    /// The ingestion key is another one: what was refused for the old one is tried at once.
+    pub const fn handle_key_changed(&mut self) {
+        if let State::AuthRefused { .. } = self.state {
+            self.state = State::Waiting { until: None, not_before: None };
+            self.due = u32::MAX;
+        }
+    }
+
     /// No new request until [`handle_resumed`](Self::handle_resumed); one in flight ends by itself.
     pub const fn handle_paused(&mut self) {
         self.paused = true;

@@ -232,6 +232,10 @@ impl<B: AsMut<[u8]> + AsRef<[u8]>> Storage for MemoryStorage<B> {
         Ok(())
     }
 
+    fn is_persistent(&self) -> bool {
+        false
+    }
+
     fn take_damaged(&mut self) -> u32 {
         0
     }

@@ -22,6 +22,7 @@ pub struct Track<'a, P = (), C = ()> {
     pub(crate) properties: P,
     pub(crate) context: C,
     pub(crate) device: Option<Device<'a>>,
+    pub(crate) require_persistence: bool,
 }
 
 impl<'a> Track<'a> {
@@ -29,7 +30,7 @@ impl<'a> Track<'a> {
     /// visitor while there is none. The name is checked when the event is tracked.
     #[must_use]
     pub const fn new(event_type: &'a str) -> Self {
-        Self { event_type, user: None, properties: (), context: (), device: None }
+        Self { event_type, user: None, properties: (), context: (), device: None, require_persistence: false }
     }
 }
 
@@ -44,23 +45,32 @@ impl<'a, P, C> Track<'a, P, C> {
     /// Sets the properties: see [`Properties`](crate::Properties) for what they may be.
     #[must_use]
     pub fn properties<Q>(self, properties: Q) -> Track<'a, Q, C> {
-        let Self { event_type, user, properties: _, context, device } = self;
-        Track { event_type, user, properties, context, device }
+        let Self { event_type, user, properties: _, context, device, require_persistence } = self;
+        Track { event_type, user, properties, context, device, require_persistence }
     }
 
     /// Sets the context, a free-form object beside the properties.
     #[must_use]
     pub fn context<D>(self, context: D) -> Track<'a, P, D> {
-        let Self { event_type, user, properties, context: _, device } = self;
-        Track { event_type, user, properties, context, device }
+        let Self { event_type, user, properties, context: _, device, require_persistence } = self;
+        Track { event_type, user, properties, context, device, require_persistence }
+    }
+
+    /// Lets the call succeed only once this is on the medium, by the medium's own word: for what an application
+    /// journals, such as a change of consent. Waits for one sync.
+    #[must_use]
+    pub fn require_persistence(mut self) -> Self {
+        self.require_persistence = true;
+        self
     }
 
     /// The same event with its properties and context borrowed, to set what goes with it.
     #[must_use]
     pub const fn by_ref(&self) -> Track<'_, Borrowed<'_, P>, Borrowed<'_, C>> {
-        let Self { event_type, user, properties, context, device } = self;
+        let Self { event_type, user, properties, context, device, require_persistence } = self;
         let (properties, context) = (Borrowed::new(properties), Borrowed::new(context));
-        Track { event_type, user: *user, properties, context, device: *device }
+        let require_persistence = *require_persistence;
+        Track { event_type, user: *user, properties, context, device: *device, require_persistence }
     }
 
     /// Sets the device, unless one is set.
@@ -99,6 +109,7 @@ pub struct Identify<'a, T = ()> {
     pub(crate) push_token: PushToken<'a>,
     pub(crate) channels: &'a [Channel<'a>],
     pub(crate) device: Option<Device<'a>>,
+    pub(crate) require_persistence: bool,
 }
 
 impl<'a> Identify<'a> {
@@ -115,6 +126,7 @@ impl<'a> Identify<'a> {
             push_token,
             channels: &[],
             device: None,
+            require_persistence: false,
         }
     }
 }
@@ -123,8 +135,18 @@ impl<'a, T> Identify<'a, T> {
     /// Sets the traits, which the server merges: see [`Properties`](crate::Properties).
     #[must_use]
     pub fn traits<U>(self, traits: U) -> Identify<'a, U> {
-        let Self { user, traits: _, preferred, email, phone, push_token, channels, device } = self;
-        Identify { user, traits, preferred, email, phone, push_token, channels, device }
+        let Self {
+            user,
+            traits: _,
+            preferred,
+            email,
+            phone,
+            push_token,
+            channels,
+            device,
+            require_persistence,
+        } = self;
+        Identify { user, traits, preferred, email, phone, push_token, channels, device, require_persistence }
     }
 
     /// Shortcut for an opted-in email channel; blank is ignored.
@@ -162,11 +184,21 @@ impl<'a, T> Identify<'a, T> {
         self
     }
 
+    /// Lets the call succeed only once this is on the medium, by the medium's own word: for what an application
+    /// journals, such as a change of consent. Waits for one sync.
+    #[must_use]
+    pub fn require_persistence(mut self) -> Self {
+        self.require_persistence = true;
+        self
+    }
+
     /// The same identify with its traits borrowed, to set what goes with it.
     #[must_use]
     pub const fn by_ref(&self) -> Identify<'_, Borrowed<'_, T>> {
-        let Self { user, traits, preferred, email, phone, push_token, channels, device } = self;
+        let Self { user, traits, preferred, email, phone, push_token, channels, device, require_persistence } =
+            self;
         Identify {
+            require_persistence: *require_persistence,
             user,
             traits: Borrowed::new(traits),
             preferred: *preferred,

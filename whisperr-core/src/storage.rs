@@ -229,6 +229,22 @@ pub trait Storage {
     /// [`Fault::Medium`] when the medium failed; call again.
     async fn wipe(&mut self) -> Result<(), Fault<Self::Error>>;
 
+    /// Whether [`persist`](Self::persist) can make anything durable: not in memory, nor on a medium that is
+    /// set to be never synced.
+    fn is_persistent(&self) -> bool {
+        true
+    }
+
+    /// Returns once everything that was accepted so far survives a power cut, by the medium's own word.
+    /// Where every `Ok` of [`append`](Self::append) and [`store`](Self::store) says that already, there is nothing
+    /// to do.
+    ///
+    /// # Errors
+    /// [`Fault::Full`], [`Fault::Medium`]: nobody knows what survives.
+    async fn persist(&mut self) -> Result<(), Fault<Self::Error>> {
+        Ok(())
+    }
+
     /// How many records were found damaged since the last call. They are lost and are surfaced.
     fn take_damaged(&mut self) -> u32;
 }
@@ -266,6 +282,14 @@ impl<T: Storage + ?Sized> Storage for &mut T {
 
     async fn wipe(&mut self) -> Result<(), Fault<Self::Error>> {
         (**self).wipe().await
+    }
+
+    fn is_persistent(&self) -> bool {
+        (**self).is_persistent()
+    }
+
+    async fn persist(&mut self) -> Result<(), Fault<Self::Error>> {
+        (**self).persist().await
     }
 
     fn take_damaged(&mut self) -> u32 {

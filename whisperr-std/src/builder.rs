@@ -14,8 +14,8 @@ use crate::about::{About, encode};
 use crate::clock::SystemClock;
 use crate::error::{BuildError, Error};
 use crate::file::{FileOptions, FileStorage, Fsync, SYNC_INTERVAL_MAX};
-use crate::handle::Whisperr;
-use crate::http::HttpTransport;
+use crate::handle::{Settings, Whisperr};
+use crate::http::{ApiKey, HttpTransport};
 use crate::http_client::{HttpSettings, http_client};
 use crate::runner::{self, OnError};
 use crate::shared::{AnyClock, Shared};
@@ -276,7 +276,9 @@ impl Builder {
         let url = if self.base_url.is_empty() { DEFAULT_BASE_URL.to_owned() } else { self.base_url.clone() };
         let url = BaseUrl::parse(&url).map_err(BuildError::BaseUrl)?;
         let client = http_client(core::mem::take(&mut self.http), url.is_secure())?;
-        self.build_with_transport(HttpTransport::new(client, url, key))
+        let transport = HttpTransport::new(client, url, key);
+        let api_key = transport.api_key();
+        self.start(transport, Some(api_key))
     }
 
     /// Builds a client over a transport of your own: the base URL and the HTTP settings are its
@@ -284,7 +286,14 @@ impl Builder {
     ///
     /// # Errors
     /// As [`build`](Self::build).
-    pub fn build_with_transport<T>(mut self, transport: T) -> Result<Whisperr, BuildError>
+    pub fn build_with_transport<T>(self, transport: T) -> Result<Whisperr, BuildError>
+    where
+        T: Transport + Send + 'static,
+    {
+        self.start(transport, None)
+    }
+
+    fn start<T>(mut self, transport: T, api_key: Option<ApiKey>) -> Result<Whisperr, BuildError>
     where
         T: Transport + Send + 'static,
     {
@@ -310,7 +319,13 @@ impl Builder {
         }
         let shared = Arc::new(Shared::new(client, clock, sync));
         runner::start(&shared, transport, self.on_error.take(), self.debug).map_err(BuildError::System)?;
-        Ok(Whisperr::new(shared, self.about, self.shutdown_timeout, self.debug))
+        let settings = Settings {
+            about: self.about,
+            api_key,
+            shutdown_timeout: self.shutdown_timeout,
+            debug: self.debug,
+        };
+        Ok(Whisperr::new(shared, settings))
     }
 
     fn check_operation_bytes(&self) -> Result<(), BuildError> {

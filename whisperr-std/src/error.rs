@@ -34,6 +34,8 @@ pub enum Error {
         /// Most bytes of their records.
         max_queue_bytes: u64,
     },
+    /// The call asked for persistence, and the queue lives in memory or under [`Fsync::Never`](crate::Fsync::Never).
+    NotPersistent,
     /// The disk is full. What was accepted is kept.
     StorageFull,
     /// The storage failed.
@@ -64,6 +66,9 @@ impl fmt::Display for Error {
                 "the queue of at most {max_queue_size} operations and {max_queue_bytes} bytes is full and nothing in \
                  it may be evicted"
             ),
+            Self::NotPersistent => {
+                f.write_str("persistence is required, and the queue lives in memory or is never synced")
+            }
             Self::StorageFull => f.write_str("the storage is full"),
             Self::Storage(error) => write!(f, "the queue failed: {error}"),
         }
@@ -83,6 +88,7 @@ impl From<EnqueueError<StorageError>> for Error {
             EnqueueError::Full { operations_max, bytes_max } => {
                 Self::QueueFull { max_queue_size: operations_max, max_queue_bytes: bytes_max }
             }
+            EnqueueError::NotPersistent => Self::NotPersistent,
             EnqueueError::Storage(fault) => fault.into(),
             _ => Self::StorageFull,
         }

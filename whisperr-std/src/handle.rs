@@ -7,13 +7,14 @@ use std::thread;
 use std::time::Instant as SystemInstant;
 
 use whisperr_core::{
-    Accepted, Clock, Counters, Device, EnqueueError, FlushProgress, Identify, MessageId, Now, Properties,
-    PushToken, Stop, Track, Waiting, ready,
+    Accepted, Clock, Counters, Device, EnqueueError, FlushProgress, Identify, IngestionKey, KeyError,
+    MessageId, Now, Properties, PushToken, Stop, Track, Waiting, ready,
 };
 
 use crate::about::About;
 use crate::builder::Builder;
 use crate::error::Error;
+use crate::http::ApiKey;
 use crate::shared::{QueueClient, Shared, now_or_fault};
 use crate::storage::StorageError;
 
@@ -31,9 +32,16 @@ pub struct Whisperr {
 
 struct Inner {
     shared: Arc<Shared>,
-    about: About,
-    shutdown_timeout: Duration,
-    debug: bool,
+    settings: Settings,
+}
+
+/// What a handle needs to know beside the queue.
+pub(crate) struct Settings {
+    pub(crate) about: About,
+    /// None over a transport of the application's own.
+    pub(crate) api_key: Option<ApiKey>,
+    pub(crate) shutdown_timeout: Duration,
+    pub(crate) debug: bool,
 }
 
 impl fmt::Debug for Whisperr {
@@ -73,6 +81,8 @@ pub struct Status {
     pub oldest_age: Option<Duration>,
     /// Who the current user is.
     pub current_user: Option<String>,
+    /// Whether the user has opted out: then nothing is recorded.
+    pub opted_out: bool,
     /// Why nothing is being sent.
     pub waiting: Waiting,
     /// What happened so far in this run.
@@ -85,8 +95,8 @@ impl Whisperr {
         Builder::new(api_key.into())
     }
 
-    pub(crate) fn new(shared: Arc<Shared>, about: About, shutdown_timeout: Duration, debug: bool) -> Self {
-        Self { inner: Some(Arc::new(Inner { shared, about, shutdown_timeout, debug })) }
+    pub(crate) fn new(shared: Arc<Shared>, settings: Settings) -> Self {
+        Self { inner: Some(Arc::new(Inner { shared, settings })) }
     }
 
     /// Says something that returns no id.
@@ -100,7 +110,7 @@ impl Whisperr {
         ) -> Option<Result<Accepted, EnqueueError<StorageError>>>,
     ) -> Result<(), Error> {
         let Some(inner) = &self.inner else { return Ok(()) };
-        let device = inner.about.device();
+        let device = inner.settings.about.device();
         let accepted = inner.shared.accept(|client, now| say(client, now, device));
         inner.debug(call, &accepted);
         accepted.map(|_| ())
@@ -135,7 +145,7 @@ impl Whisperr {
     ) -> Result<MessageId, Error> {
         let nil = MessageId::from_bytes([0; 16]);
         let Some(inner) = &self.inner else { return Ok(nil) };
-        let event = event.by_ref().or_device(inner.about.device());
+        let event = event.by_ref().or_device(inner.settings.about.device());
         let accepted = inner.shared.accept(|client, now| ready(client.track(now, &event)));
         inner.debug("track", &accepted);
         accepted.map(|accepted| accepted.message_id.unwrap_or(nil))
@@ -204,6 +214,23 @@ impl Whisperr {
     pub fn set_push_token<'a>(&self, token: impl Into<PushToken<'a>>) -> Result<(), Error> {
         let token = token.into();
         self.say("set_push_token", |client, now, _| ready(client.set_push_token(now, token)))
+    }
+
+    /// Replaces the ingestion key. Delivery that stands still because the server refused the old one is tried
+    /// again at once. The key is not stored: the next start needs it in [`builder`](Self::builder). Over a
+    /// transport of your own, the key is its matter, and this only tries again.
+    ///
+    /// # Errors
+    /// [`KeyError`]: the old key stays.
+    pub fn set_api_key(&self, api_key: &str) -> Result<(), KeyError> {
+        let key = IngestionKey::parse(api_key)?;
+        let Some(inner) = &self.inner else { return Ok(()) };
+        if let Some(current) = &inner.settings.api_key {
+            current.set(key);
+        }
+        inner.shared.client().retry_auth();
+        inner.shared.ring();
+        Ok(())
     }
 
     /// Records nothing any more, and deletes what is queued, from the disk too: nothing of it is sent
@@ -294,6 +321,7 @@ impl Whisperr {
                 bytes: 0,
                 oldest_age: None,
                 current_user: None,
+                opted_out: false,
                 waiting: Waiting::Idle,
                 counters: Counters::default(),
             };
@@ -308,6 +336,7 @@ impl Whisperr {
             bytes: status.bytes,
             oldest_age: age.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))),
             current_user: client.current_user().map(|user| user.as_str().to_owned()),
+            opted_out: client.is_opted_out(),
             waiting: status.waiting,
             counters: status.counters,
         }
@@ -336,7 +365,7 @@ impl Inner {
     fn debug<T>(&self, call: &str, accepted: &Result<T, Error>) {
         if let Err(error) = accepted {
             log::warn!(target: "whisperr", "{call} refused: {error}");
-        } else if self.debug {
+        } else if self.settings.debug {
             log::info!(target: "whisperr", "{call} accepted");
         }
     }
@@ -370,7 +399,7 @@ impl Drop for Inner {
         if Some(thread::current().id()) == self.shared.runner() {
             self.shared.client().stop();
         } else {
-            let _owed_stays = self.shutdown(self.shutdown_timeout);
+            let _owed_stays = self.shutdown(self.settings.shutdown_timeout);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response};
@@ -22,7 +23,34 @@ const REPLY_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct HttpTransport {
     client: Client,
     base_url: String,
-    authorization: HeaderValue,
+    authorization: ApiKey,
+}
+
+/// The header that carries the ingestion key. Clones are the same one.
+#[derive(Clone)]
+pub(crate) struct ApiKey(Arc<RwLock<HeaderValue>>);
+
+impl ApiKey {
+    fn header(key: IngestionKey<'_>) -> HeaderValue {
+        let authorization = HeaderValue::from_str(&format!("Bearer {}", key.expose()));
+        // A checked key is visible ASCII, which is always a header value.
+        let mut authorization = authorization.unwrap_or(HeaderValue::from_static("Bearer"));
+        authorization.set_sensitive(true);
+        authorization
+    }
+
+    fn new(key: IngestionKey<'_>) -> Self {
+        Self(Arc::new(RwLock::new(Self::header(key))))
+    }
+
+    /// Replaces the key for every request from here on.
+    pub(crate) fn set(&self, key: IngestionKey<'_>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Self::header(key);
+    }
+
+    fn get(&self) -> HeaderValue {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl fmt::Debug for HttpTransport {
@@ -36,11 +64,12 @@ impl HttpTransport {
     /// arrives without its body.
     #[must_use]
     pub fn new(client: Client, base_url: BaseUrl<'_>, key: IngestionKey<'_>) -> Self {
-        let authorization = HeaderValue::from_str(&format!("Bearer {}", key.expose()));
-        // A checked key is visible ASCII, which is always a header value.
-        let mut authorization = authorization.unwrap_or(HeaderValue::from_static("Bearer"));
-        authorization.set_sensitive(true);
-        Self { client, base_url: base_url.as_str().to_owned(), authorization }
+        Self { client, base_url: base_url.as_str().to_owned(), authorization: ApiKey::new(key) }
+    }
+
+    /// The key, to be replaced later.
+    pub(crate) fn api_key(&self) -> ApiKey {
+        self.authorization.clone()
     }
 }
 
@@ -82,7 +111,7 @@ impl Transport for HttpTransport {
             .client
             .post(url)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .header(AUTHORIZATION, self.authorization.clone())
+            .header(AUTHORIZATION, self.authorization.get())
             .header(HeaderName::from_bytes(SDK_HEADER.as_bytes()).unwrap_or(CONTENT_TYPE), SDK)
             .body(bytes)
             .send()

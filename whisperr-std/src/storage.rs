@@ -102,6 +102,18 @@ impl Storage for QueueStorage {
         forward!(self.wipe())
     }
 
+    fn is_persistent(&self) -> bool {
+        match self {
+            Self::File(storage) => storage.is_persistent(),
+            Self::Memory(storage) => storage.is_persistent(),
+            Self::Closed => false,
+        }
+    }
+
+    async fn persist(&mut self) -> Result<(), Fault<StorageError>> {
+        forward!(self.persist())
+    }
+
     fn take_damaged(&mut self) -> u32 {
         match self {
             Self::File(storage) => storage.take_damaged(),

@@ -201,6 +201,18 @@ impl<S: Storage> Storage for Faulty<S> {
         own(self.inner.wipe().await)
     }
 
+    fn is_persistent(&self) -> bool {
+        self.inner.is_persistent()
+    }
+
+    async fn persist(&mut self) -> Result<(), Fault<Self::Error>> {
+        self.faults.wait().await;
+        if self.faults.happens(self.faults.rates().write, "persist failed") {
+            return Err(injected());
+        }
+        own(self.inner.persist().await)
+    }
+
     fn take_damaged(&mut self) -> u32 {
         self.inner.take_damaged()
     }

@@ -49,6 +49,10 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         if reported.is_err() {
             // Its number is another operation's: what was seen before counts again.
             let _as_before = stored.store(&mut self.storage).await;
+        } else {
+            // Before the event can be sent: a power cut that took both back would report it once more. Where this
+            // fails, or cannot be, it may.
+            let _durable = self.storage.persist().await;
         }
         reported
     }

@@ -30,6 +30,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         self.learn_time(now);
         let event_type = EventType::parse(event.event_type)?;
         let explicit = event.user.map(UserId::parse).transpose()?;
+        self.check_persistence(event.require_persistence)?;
         if self.is_opted_out() {
             return Ok(Accepted::default());
         }
@@ -62,6 +63,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         let head = TrackHead { id: message_id, moment, subject, event_type };
         let len = record::encode_track(buffer, head, event)?;
         let wake = self.append(now, seq, len, Kind::Track).await?;
+        self.persist(event.require_persistence).await?;
         Ok(Accepted { seq: Some(seq), message_id: Some(message_id), wake })
     }
 
@@ -79,6 +81,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         self.learn_time(now);
         let user = UserId::parse(identify.user)?;
         let token = identify.push_token.parse()?;
+        self.check_persistence(identify.require_persistence)?;
         if self.is_opted_out() {
             self.identity.set_user(&mut self.storage, user).await.map_err(EnqueueError::Storage)?;
             return Ok(Accepted::default());
@@ -118,7 +121,16 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         if takes_held {
             self.push.drop_held();
         }
+        self.persist(identify.require_persistence).await?;
         Ok(Accepted { seq: Some(seq), message_id: None, wake })
+    }
+
+    fn check_persistence(&self, required: bool) -> Result<(), EnqueueError<S::Error>> {
+        if required && !self.storage.is_persistent() { Err(EnqueueError::NotPersistent) } else { Ok(()) }
+    }
+
+    async fn persist(&mut self, required: bool) -> Result<(), EnqueueError<S::Error>> {
+        if required { self.storage.persist().await.map_err(EnqueueError::Storage) } else { Ok(()) }
     }
 
     pub(super) async fn append(

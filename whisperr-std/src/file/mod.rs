@@ -211,6 +211,19 @@ impl<D: Disk> Storage for FileStorage<D> {
         self.log.wipe()
     }
 
+    fn is_persistent(&self) -> bool {
+        self.log.options.syncs()
+    }
+
+    async fn persist(&mut self) -> Result<(), Fault<FileError>> {
+        self.recover_from_failed_sync()?;
+        if self.log.shared.sync().is_ok() {
+            return Ok(());
+        }
+        // What it covered is written to another segment, and durable there.
+        self.recover_from_failed_sync()
+    }
+
     fn take_damaged(&mut self) -> u32 {
         self.log.take_damaged()
     }
