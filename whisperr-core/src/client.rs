@@ -1,12 +1,15 @@
 //! What stands behind the lock: the queue, who the user is, and the delivery machine.
 
 mod consent;
+mod ledger;
 mod lifecycle;
 mod push;
 mod say;
 mod sending;
 
 pub(crate) use sending::PlanStart;
+
+use ledger::Books;
 
 use core::fmt;
 
@@ -199,6 +202,9 @@ pub struct Client<S, B> {
     /// How often everything was deleted: a batch that was begun before is not sent after.
     wipes: u32,
     counters: Counters,
+    books: Books,
+    /// Lost before the start: among the counters of this run, and among the totals before it.
+    damaged_at_start: u32,
 }
 
 /// Why a client could not be opened.
@@ -277,6 +283,8 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             foreground_since: None,
             wipes: 0,
             counters,
+            books: Books::default(),
+            damaged_at_start: 0,
         };
         client.learn_time(now);
         if !boot_noted {
@@ -286,6 +294,9 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         let damaged = client.storage.take_damaged();
         add(&mut client.counters.owed_at_start, damaged);
         client.note_damaged(damaged);
+        client.damaged_at_start = damaged;
+        let books = Books::open(&mut client.storage, client.queue.owed(), damaged).await;
+        client.books = books.map_err(OpenError::Storage)?;
         if damaged > 0 {
             client.check_carrier().await.map_err(OpenError::Storage)?;
         }

@@ -119,7 +119,7 @@ async fn walk<L: Shared>(
                 // While the time is not known, what happened before it is waits, and all behind it.
                 let Some((date, estimated)) = dating.date(track.moment) else { return Ok(()) };
                 if !estimated && expired_before.is_some_and(|oldest| date < oldest) {
-                    shared.lock().await.expire(stored.seq).await?;
+                    shared.lock().await.expire(wipes, stored.seq).await?;
                     continue;
                 }
             }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Instant as SystemInstant;
 
 use whisperr_core::{
-    Accepted, Clock, Counters, Device, EnqueueError, FlushProgress, Identify, IngestionKey, KeyError,
+    Accepted, Clock, Counters, Device, EnqueueError, FlushProgress, Identify, IngestionKey, KeyError, Ledger,
     MessageId, Now, Properties, PushToken, Stop, Track, Waiting, ready,
 };
 
@@ -87,6 +87,8 @@ pub struct Status {
     pub waiting: Waiting,
     /// What happened so far in this run.
     pub counters: Counters,
+    /// What became of every operation that was ever accepted on this queue.
+    pub ledger: Ledger,
 }
 
 impl Whisperr {
@@ -149,6 +151,14 @@ impl Whisperr {
         let accepted = inner.shared.accept(|client, now| ready(client.track(now, &event)));
         inner.debug("track", &accepted);
         accepted.map(|accepted| accepted.message_id.unwrap_or(nil))
+    }
+
+    /// Tracks an event of this type whose properties are the [`Ledger`]: what became of every operation so far.
+    ///
+    /// # Errors
+    /// As [`track`](Self::track).
+    pub fn track_ledger(&self, event_type: &str) -> Result<MessageId, Error> {
+        self.track(event_type, self.status().ledger)
     }
 
     /// Identifies a user, who is the current one from here on, also after a restart.
@@ -324,6 +334,7 @@ impl Whisperr {
                 opted_out: false,
                 waiting: Waiting::Idle,
                 counters: Counters::default(),
+                ledger: Ledger::default(),
             };
         };
         let utc = inner.shared.clock().utc();
@@ -339,6 +350,7 @@ impl Whisperr {
             opted_out: client.is_opted_out(),
             waiting: status.waiting,
             counters: status.counters,
+            ledger: client.ledger(),
         }
     }
 

@@ -93,8 +93,8 @@ pub use recorder::{Recorded, Recorder};
 pub use storage::StorageError;
 pub use whisperr_core::{
     AppVersionError, BaseUrlError, Body, BodyError, Channel, ChannelKind, Clock, ConfigError, Consent,
-    Counters, DEFAULT_BASE_URL, Device, EventTypeError, Identify, Instant, Json, KeyError, MessageId, Notice,
-    NoticeKind, Overflow, Properties, Props, PushEnvironment, PushKind, PushPlatform, PushToken,
+    Counters, DEFAULT_BASE_URL, Device, EventTypeError, Identify, Instant, Json, KeyError, Ledger, MessageId,
+    Notice, NoticeKind, Overflow, Properties, Props, PushEnvironment, PushKind, PushPlatform, PushToken,
     PushTokenError, RecordError, Reply, Request, Track, Transport, UserIdError, UtcMillis, Value, ValueError,
     Waiting, props,
 };

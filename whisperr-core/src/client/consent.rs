@@ -2,8 +2,9 @@
 
 use super::{Accepted, Client, EnqueueError, Now};
 use crate::clock::Instant;
+use crate::ledger::Leaving;
 use crate::opt_out::OptOut;
-use crate::storage::{Fault, SeqRange, Storage};
+use crate::storage::{Fault, Seq, SeqRange, Storage};
 
 impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     /// Records nothing any more, and deletes what is queued: from the medium too, by
@@ -57,6 +58,8 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         self.wipes = self.wipes.wrapping_add(1);
         self.delivery.handle_wiped();
         OptOut::Begun.store(&mut self.storage).await.map_err(EnqueueError::Storage)?;
+        let all = SeqRange { first: Seq::FIRST, last: Seq::LAST };
+        self.note_leaving(all, self.queue.owed(), Leaving::Deleted).await;
         let wiped = self.queue.wipe(&mut self.storage).await;
         self.note_changes();
         wiped.map_err(EnqueueError::Storage)?;

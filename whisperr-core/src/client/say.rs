@@ -154,6 +154,8 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             }
             Err(NoRoom::Storage(fault)) => return Err(EnqueueError::Storage(fault)),
         }
+        // The operation, and perhaps one that made room for it.
+        self.note_ledger(2).await;
         wake |= self.delivery.handle_enqueued(now.instant, self.queue.owed(), kind == Kind::Identify);
         Ok(wake)
     }

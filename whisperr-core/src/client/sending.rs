@@ -9,6 +9,7 @@ use crate::counters::add;
 use crate::dating::Dating;
 use crate::delivery::{Action, Exit};
 use crate::fetch::Fetched;
+use crate::ledger::Leaving;
 use crate::notice::Notice;
 use crate::opt_out::OptOut;
 #[cfg(whisperr_planted)]
@@ -121,13 +122,18 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             return Ok(());
         }
         self.forget_carried(|carrier| carrier == stored.seq).await?;
+        self.note_leaving(SeqRange::one(stored.seq), 1, Leaving::Damaged).await;
         let moved = self.queue.set_aside(&mut self.storage, stored).await;
         self.note_changes();
         moved
     }
 
     /// Takes an event that the server would not take any more out of the queue.
-    pub(crate) async fn expire(&mut self, seq: Seq) -> Result<(), Fault<S::Error>> {
+    pub(crate) async fn expire(&mut self, wipes: u32, seq: Seq) -> Result<(), Fault<S::Error>> {
+        if wipes != self.wipes {
+            return Ok(());
+        }
+        self.note_leaving(SeqRange::one(seq), 1, Leaving::Expired).await;
         let removed = self.queue.forget(&mut self.storage, Change::Expire, SeqRange::one(seq)).await;
         self.note_changes();
         removed
@@ -217,6 +223,11 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             removed = self.forget_carried(|carrier| batch.range().contains(carrier)).await;
         }
         if removed.is_ok() {
+            let how = match self.delivery.exit() {
+                Some(Exit::Acknowledged { rejected }) => Leaving::Acknowledged { rejected },
+                _ => Leaving::Dropped,
+            };
+            self.note_leaving(batch.range(), batch.count.into(), how).await;
             removed = self.queue.forget(&mut self.storage, Change::Settle, batch.range()).await;
         }
         if removed.is_ok() {

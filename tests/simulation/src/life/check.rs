@@ -109,6 +109,12 @@ impl<M: Medium> Being<M> {
         if status.counters.owed() != u64::from(status.owed) {
             return self.violated("I6", format!("{} owed, {:?}", status.owed, status.counters));
         }
+        let ledger = self.world.with(|client| client.ledger());
+        let exits = [ledger.acknowledged, ledger.dropped, ledger.evicted, ledger.expired, ledger.deleted];
+        let left = exits.iter().sum::<u64>().saturating_add(ledger.damaged);
+        if ledger.accepted != left.saturating_add(ledger.owed) {
+            return self.violated("I6", format!("the ledger does not add up: {ledger:?}"));
+        }
         if self.model.stored.len() as u64 != u64::from(status.owed) {
             let detail = format!("{} owed, {} stored", status.owed, self.model.stored.len());
             return self.violated("I6", detail);

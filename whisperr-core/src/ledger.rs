@@ -1,0 +1,214 @@
+//! How many operations were ever accepted, and by which exit they left: over all runs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::counters::Counters;
+use crate::storage::{Fault, Seq, SeqRange, Slot, Storage};
+
+/// The layout of the slot written by this version.
+const LAYOUT: u8 = 1;
+
+/// Most bytes of the slot: the layout and at most fourteen numbers of ten bytes.
+const SLOT_BYTES: usize = 160;
+
+/// After this many operations that came or made room, the ledger is written down without another reason.
+pub(crate) const NOTED_EVERY: u64 = 64;
+
+/// What became of every operation that was ever accepted on this storage. It always adds up: `accepted` is the
+/// sum of the exits and of what is owed.
+///
+/// It is written down whenever operations leave the queue by an exit that a reply or a loss decided. After a
+/// crash, what was accepted or evicted since then is found out from the numbers of the operations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Ledger {
+    /// Accepted.
+    pub accepted: u64,
+    /// Acknowledged by a 2xx; among them the `rejected` ones.
+    pub acknowledged: u64,
+    /// Acknowledged, but refused by the server's shape check.
+    pub rejected: u64,
+    /// Refused for good by the server.
+    pub dropped: u64,
+    /// Pushed out as the oldest events by the bound of the queue.
+    pub evicted: u64,
+    /// Older than the server takes.
+    pub expired: u64,
+    /// Deleted on the application's word.
+    pub deleted: u64,
+    /// Stored, but unreadable later.
+    pub damaged: u64,
+    /// In the queue.
+    pub owed: u64,
+}
+
+impl Ledger {
+    /// The totals at the start of a run, and what happened in it.
+    pub(crate) fn with(base: &Totals, run: &Counters, owed: u32) -> Self {
+        let sum = |before: u64, since: u64| before.saturating_add(since);
+        Self {
+            accepted: sum(base.accepted, run.accepted),
+            acknowledged: sum(base.acknowledged, run.acknowledged),
+            rejected: sum(base.rejected, run.rejected),
+            dropped: sum(base.dropped, run.dropped),
+            evicted: sum(base.evicted, run.evicted),
+            expired: sum(base.expired, run.expired),
+            deleted: sum(base.deleted, run.deleted),
+            damaged: sum(base.damaged, run.damaged),
+            owed: owed.into(),
+        }
+    }
+}
+
+/// The exits of the ledger.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Totals {
+    pub(crate) accepted: u64,
+    pub(crate) acknowledged: u64,
+    pub(crate) rejected: u64,
+    pub(crate) dropped: u64,
+    pub(crate) evicted: u64,
+    pub(crate) expired: u64,
+    pub(crate) deleted: u64,
+    pub(crate) damaged: u64,
+}
+
+/// By which exit operations are about to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Leaving {
+    Acknowledged { rejected: u32 },
+    Dropped,
+    Expired,
+    Damaged,
+    Deleted,
+}
+
+/// What the slot holds: the totals as they are once the operations in `leaving` have left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Page {
+    pub(crate) totals: Totals,
+    /// The number the next operation would have got.
+    pub(crate) next: u64,
+    pub(crate) owed: u32,
+    /// The first and the last of them, and how.
+    pub(crate) leaving: Option<(u64, u64, Leaving)>,
+}
+
+impl Page {
+    /// What the slot holds; a layout of another version is as if nothing was written down.
+    pub(crate) async fn load<S: Storage>(storage: &mut S) -> Result<Option<Self>, Fault<S::Error>> {
+        let mut bytes = [0; SLOT_BYTES];
+        let len = storage.load(Slot::Ledger, &mut bytes).await?;
+        Ok(match bytes.get(..len).and_then(<[u8]>::split_first) {
+            Some((&LAYOUT, page)) => postcard::from_bytes(page).ok(),
+            _ => None,
+        })
+    }
+
+    pub(crate) async fn store<S: Storage>(&self, storage: &mut S) -> Result<(), Fault<S::Error>> {
+        let mut bytes = [LAYOUT; SLOT_BYTES];
+        let len = match bytes.get_mut(1..).map(|free| postcard::to_slice(self, free)) {
+            Some(Ok(page)) => page.len().saturating_add(1),
+            // It always fits.
+            _ => return Ok(()),
+        };
+        storage.store(Slot::Ledger, bytes.get(..len).unwrap_or_default()).await
+    }
+
+    /// The operations that were about to leave.
+    pub(crate) fn leaving_range(&self) -> Option<SeqRange> {
+        self.leaving.map(|(first, last, _)| SeqRange { first: Seq::new(first), last: Seq::new(last) })
+    }
+
+    /// The totals at a start that finds `owed` operations, the next number `next`, `damaged` operations lost, and `stayed`
+    /// of those that were about to leave still there.
+    pub(crate) fn settle(&self, owed: u32, next: Seq, damaged: u32, stayed: u32) -> Totals {
+        let mut totals = self.totals;
+        if let Some((_, _, how)) = self.leaving {
+            let exit = match how {
+                Leaving::Acknowledged { .. } => &mut totals.acknowledged,
+                Leaving::Dropped => &mut totals.dropped,
+                Leaving::Expired => &mut totals.expired,
+                Leaving::Damaged => &mut totals.damaged,
+                Leaving::Deleted => &mut totals.deleted,
+            };
+            *exit = exit.saturating_sub(stayed.into());
+            if let Leaving::Acknowledged { rejected } = how {
+                totals.rejected = totals.rejected.saturating_sub(u64::from(rejected.min(stayed)));
+            }
+        }
+        let before = u64::from(self.owed).saturating_add(stayed.into());
+        let found = u64::from(owed).saturating_add(damaged.into());
+        let numbered = next.get().saturating_sub(self.next);
+        // A storage steps over numbers that it cannot read; those are no operations.
+        let came =
+            if numbered > NOTED_EVERY.saturating_mul(2) { found.saturating_sub(before) } else { numbered };
+        let expected = before.saturating_add(came);
+        totals.accepted = totals.accepted.saturating_add(came);
+        totals.damaged = totals.damaged.saturating_add(damaged.into());
+        // Every other exit is written down beforehand.
+        totals.evicted = totals.evicted.saturating_add(expected.saturating_sub(found));
+        // A cut may have undone an older removal: what is back is sent again.
+        let mut back = found.saturating_sub(expected);
+        for exit in [&mut totals.acknowledged, &mut totals.dropped, &mut totals.expired, &mut totals.evicted]
+        {
+            let here = back.min(*exit);
+            *exit = exit.saturating_sub(here);
+            back = back.saturating_sub(here);
+        }
+        totals.accepted = totals.accepted.saturating_add(back);
+        totals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adds_up(totals: &Totals, owed: u32) -> bool {
+        let left = [totals.acknowledged, totals.dropped, totals.evicted, totals.expired, totals.deleted];
+        let sum: u64 = left.iter().sum();
+        totals.accepted == sum + totals.damaged + u64::from(owed)
+    }
+
+    #[test]
+    fn whatever_a_start_finds_the_ledger_adds_up() {
+        let totals = Totals {
+            accepted: 30,
+            acknowledged: 10,
+            dropped: 2,
+            evicted: 3,
+            expired: 1,
+            ..Totals::default()
+        };
+        for leaving in
+            [None, Some((1, 4, Leaving::Acknowledged { rejected: 1 })), Some((1, 4, Leaving::Dropped))]
+        {
+            let page = Page { totals, next: 31, owed: 14, leaving };
+            for owed in 0..40 {
+                for numbered in [0, 1, 5, 60, 5000] {
+                    for damaged in 0..4 {
+                        for stayed in 0..=(if leaving.is_some() { owed.min(2) } else { 0 }) {
+                            let settled = page.settle(owed, Seq::new(31 + numbered), damaged, stayed);
+                            // What was damaged is in its own sum, not among what is owed.
+                            assert!(
+                                adds_up(&settled, owed),
+                                "{owed} {numbered} {damaged} {stayed} {settled:?}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_came_and_made_room_since_the_last_page_is_found_out() {
+        let totals = Totals { accepted: 8, ..Totals::default() };
+        let page = Page { totals, next: 9, owed: 8, leaving: None };
+
+        let settled = page.settle(8, Seq::new(14), 0, 0);
+
+        assert_eq!((settled.accepted, settled.evicted), (13, 5));
+    }
+}
