@@ -76,4 +76,12 @@ mod tests {
 
         assert_eq!(level, 10);
     }
+
+    #[test]
+    fn a_failure_counts_also_where_no_delay_is_longer_than_nothing() {
+        let hasty = Backoff::new(Duration::from_secs(1), Duration::ZERO);
+
+        assert_eq!([0, 1, 2].map(|level| hasty.above(level)), [1, 1, 2]);
+        assert_eq!(hasty.delay(1, &mut Rng::new(5)), Duration::ZERO);
+    }
 }

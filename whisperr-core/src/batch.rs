@@ -163,4 +163,49 @@ mod tests {
             assert_eq!(plan(events, bytes, operations), expected, "{operations:?}");
         }
     }
+
+    #[test]
+    fn a_batch_tells_what_it_carries_and_where_it_goes() {
+        let mut plan = Plan::new(BatchLimit { events: 9, bytes: 1000 });
+        assert_eq!(plan.batch(), None);
+        for seq in [4, 7, 9] {
+            assert!(plan.add(Seq::new(seq), Kind::Track, 10));
+        }
+        let events = plan.batch().unwrap();
+        let mut plan = Plan::new(BatchLimit { events: 9, bytes: 1000 });
+        assert!(plan.add(Seq::new(4), Kind::Identify, 10));
+        let identify = plan.batch().unwrap();
+
+        assert_eq!(
+            (events.count(), events.range().first, events.range().last),
+            (3, Seq::new(4), Seq::new(9))
+        );
+        let bytes = BATCH_OPEN.len() + 32 + BATCH_CLOSE.len();
+        assert_eq!(events.request(), Request { path: "/v1/events/batch", body_bytes: bytes });
+        assert_eq!((identify.count(), identify.range()), (1, SeqRange::one(Seq::new(4))));
+        assert_eq!(identify.request(), Request { path: "/v1/identify", body_bytes: 10 });
+    }
+
+    #[test]
+    fn events_counted_by_the_caller_are_a_batch_unless_there_are_none() {
+        let batch = Batch::of_events(Seq::new(8), 3, 700).unwrap();
+
+        assert_eq!((batch.count(), batch.range().last), (3, Seq::new(10)));
+        assert_eq!(batch.request().body_bytes, 700);
+        assert_eq!(Batch::of_events(Seq::FIRST, 0, 0), None);
+        assert_eq!(Batch::of_events(Seq::LAST, 2, 9).unwrap().range().last, Seq::LAST);
+    }
+
+    #[test]
+    fn nothing_more_is_read_from_the_storage_for_a_batch_that_is_full() {
+        let mut plan = Plan::new(BatchLimit { events: 2, bytes: 1000 });
+        for (seq, full) in [(1, false), (2, true)] {
+            assert!(plan.add(Seq::new(seq), Kind::Track, 10));
+            assert_eq!(plan.is_full(), full, "after {seq}");
+        }
+        let mut plan = Plan::new(BatchLimit { events: 2, bytes: 1000 });
+        assert!(!plan.is_full());
+        assert!(plan.add(Seq::new(1), Kind::Identify, 10));
+        assert!(plan.is_full());
+    }
 }

@@ -110,4 +110,19 @@ mod tests {
         assert_eq!(UtcMillis::new(i64::MIN).before(Duration::MAX).get(), i64::MIN);
         assert_eq!(UtcMillis::new(i64::MAX).after(Duration::MAX).get(), i64::MAX);
     }
+
+    #[test]
+    fn a_duration_longer_than_the_clock_is_as_long_as_the_clock() {
+        let milliseconds = Duration::from_millis(u64::MAX);
+
+        for (duration, expected) in [
+            (Duration::from_nanos(999_999), 0),
+            (milliseconds - Duration::from_millis(1), u64::MAX - 1),
+            (milliseconds, u64::MAX),
+            (milliseconds + Duration::from_millis(1), u64::MAX),
+            (Duration::MAX, u64::MAX),
+        ] {
+            assert_eq!(millis(duration), expected, "{duration:?}");
+        }
+    }
 }

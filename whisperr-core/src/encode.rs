@@ -346,12 +346,13 @@ impl Encoder<'_> {
         match tree::Reader::new(written).node() {
             Ok(Node::Text(text)) if json::is_number(text) => {
                 let (len, content) = (text.len(), self.len.saturating_sub(text.len()));
-                // The head of a number is at most one byte longer than that of a string.
+                // The head of a number is one byte longer than that of a short string: the digits move first.
+                let moved = content.saturating_add((len < 128).into());
                 self.byte(0)?;
+                self.buffer.copy_within(content..content.saturating_add(len), moved);
                 self.len = start;
                 self.byte(tree::NUMBER)?;
                 self.varint(len as u64)?;
-                self.buffer.copy_within(content..content.saturating_add(len), self.len);
                 self.len = self.len.saturating_add(len);
                 Ok(())
             }

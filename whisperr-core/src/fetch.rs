@@ -55,3 +55,51 @@ impl Fetched {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::{MemoryStorage, ready};
+    use std::vec::Vec;
+
+    /// Numbers, true lengths and copied bytes of what is fetched from records of these lengths.
+    fn fetched(lengths: &[usize], from: u64, last: u64, buffer: &mut [u8]) -> Vec<(u64, usize, usize)> {
+        let mut storage = MemoryStorage::new(std::vec![0; 4096]);
+        for (seq, len) in (1..).zip(lengths) {
+            let record = std::vec![seq as u8; *len];
+            ready(storage.append(Seq::new(seq), &record)).unwrap().unwrap();
+        }
+        let fetched = ready(Fetched::read(&mut storage, Seq::new(from), Seq::new(last), buffer));
+        let fetched = fetched.unwrap().unwrap();
+        let found: Vec<_> = fetched.iter(buffer).collect();
+        assert_eq!(fetched.last(), found.last().map(|(stored, _)| stored.seq));
+        let whole = found.into_iter().map(|(Stored { seq, len }, record)| {
+            assert!(record.iter().all(|byte| u64::from(*byte) == seq.get()), "{record:?}");
+            (seq.get(), len, record.len())
+        });
+        whole.collect()
+    }
+
+    #[test]
+    fn records_are_copied_together_as_far_as_they_fit_and_belong_to_the_range() {
+        let mut buffer = [0; 10];
+
+        assert_eq!(fetched(&[4, 6, 1], 1, 9, &mut buffer), [(1, 4, 4), (2, 6, 6)]);
+        // The second fits into the buffer, and not behind the first: it is the next one's first.
+        assert_eq!(fetched(&[4, 7, 1], 1, 9, &mut buffer), [(1, 4, 4)]);
+        assert_eq!(fetched(&[4, 7, 1], 2, 9, &mut buffer), [(2, 7, 7), (3, 1, 1)]);
+        assert_eq!(fetched(&[1, 1, 1, 1], 2, 3, &mut buffer), [(2, 1, 1), (3, 1, 1)]);
+        assert_eq!(fetched(&[1, 1], 3, 9, &mut buffer), []);
+        assert_eq!(fetched(&[1; 20], 1, 20, &mut [0; 64]).len(), RECORDS_MAX);
+    }
+
+    #[test]
+    fn a_record_larger_than_the_whole_buffer_is_named_alone_and_without_its_bytes() {
+        let mut buffer = [0; 10];
+
+        assert_eq!(fetched(&[11, 1], 1, 9, &mut buffer), [(1, 11, 0)]);
+        assert_eq!(fetched(&[1, 11, 1], 1, 9, &mut buffer), [(1, 1, 1)]);
+        assert_eq!(fetched(&[10, 1], 1, 9, &mut buffer), [(1, 10, 10)]);
+    }
+}

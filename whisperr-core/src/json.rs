@@ -282,7 +282,9 @@ pub(crate) fn unescaped_eq(escaped: &[u8], plain: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
+    use std::string::String;
 
     #[test]
     fn escapes_do_not_hide_a_key() {
@@ -324,6 +326,81 @@ mod tests {
         ] {
             let error = encode(text, &mut Encoder::new(&mut buffer));
             assert_eq!(error, Err(ValueError::Json(JsonError { at })), "{text}");
+        }
+    }
+
+    /// Every text of up to four of these, wherever a value, a text or a member may stand.
+    #[test]
+    fn exactly_the_texts_that_serde_json_takes_are_taken() {
+        const PIECES: [&str; 25] = [
+            "{", "}", "[", "]", ":", ",", "\"", "\\", "/", "u", "n", "t", "0", "1", "9", "-", "+", ".", "e",
+            "E", " ", "\u{1}", "\u{e9}", "null", "true",
+        ];
+        let mut buffer = [0; 256];
+        let mut taken = 0;
+        for number in 0..PIECES.len().pow(4) {
+            let mut rest = number;
+            let mut text = String::new();
+            for _ in 0..4 {
+                text.push_str(PIECES[rest % PIECES.len()]);
+                rest /= PIECES.len();
+            }
+            // Shorter ones are those whose last pieces are spaces.
+            for text in
+                [std::format!("{{\"k\":{text}}}"), std::format!("[\"{text}\"]"), std::format!("{{{text}}}")]
+            {
+                let expected = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+                let stored = encode(&text, &mut Encoder::new(&mut buffer));
+                assert_eq!(stored.is_ok(), expected, "{text}: {stored:?}");
+                taken += u32::from(expected);
+            }
+        }
+        assert!(taken > 10_000, "{taken}");
+    }
+
+    #[test]
+    fn every_escaped_character_is_taken_and_no_half_of_one() {
+        let mut buffer = [0; 64];
+        let mut agrees = |text: &str| {
+            let expected = serde_json::from_str::<String>(text).is_ok();
+            let stored = encode(text, &mut Encoder::new(&mut buffer));
+            assert_eq!(stored.is_ok(), expected, "{text}: {stored:?}");
+        };
+        for unit in 0..=u16::MAX {
+            agrees(&std::format!("\"\\u{unit:04x}\""));
+            agrees(&std::format!("\"\\ud83d\\u{unit:04X}\""));
+        }
+        for text in
+            ["\\u", "\\u0", "\\u000", "\\u00g0", "\\U0041", "\\ud83d\\n", "\\ud83d", "\\ud83dude00", "\\"]
+        {
+            agrees(&std::format!("\"{text}\""));
+            agrees(&std::format!("\"{text}"));
+        }
+    }
+
+    #[test]
+    fn a_number_is_stored_so_that_it_comes_back_as_it_was_given() {
+        let mut buffer = [0; 64];
+        for (text, stored) in [
+            ("0", &[tree::SMALL_INTEGER][..]),
+            ("63", &[tree::SMALL_INTEGER | 63]),
+            ("64", &[tree::UNSIGNED, 64]),
+            ("-1", &[tree::NEGATIVE, 0]),
+            // As an integer it would come back without the sign.
+            ("-0", &[tree::NUMBER, 2, b'-', b'0']),
+            ("1.0", &[tree::NUMBER, 3, b'1', b'.', b'0']),
+        ] {
+            let mut encoder = Encoder::new(&mut buffer);
+            encode_number(text, &mut encoder).unwrap();
+            let len = encoder.len();
+            assert_eq!(&buffer[..len], stored, "{text}");
+        }
+        for text in ["", "-", "+1", "1 ", "0x1", "1,2", "inf"] {
+            assert_eq!(
+                encode_number(text, &mut Encoder::new(&mut buffer)),
+                Err(ValueError::Refused),
+                "{text}"
+            );
         }
     }
 }

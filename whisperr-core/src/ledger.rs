@@ -167,8 +167,7 @@ mod tests {
 
     fn adds_up(totals: &Totals, owed: u32) -> bool {
         let left = [totals.acknowledged, totals.dropped, totals.evicted, totals.expired, totals.deleted];
-        let sum: u64 = left.iter().sum();
-        totals.accepted == sum + totals.damaged + u64::from(owed)
+        left.iter().chain(&[totals.damaged, owed.into()]).sum::<u64>() == totals.accepted
     }
 
     #[test]

@@ -334,4 +334,39 @@ mod tests {
             assert_eq!(walk(&mut storage), model);
         }
     }
+
+    #[test]
+    fn a_slot_that_is_longer_than_the_buffer_is_as_if_it_held_nothing() {
+        let mut storage = MemoryStorage::new([0; 64]);
+        let mut buffer = [0; 4];
+        ready(storage.store(Slot::Platform, b"four")).unwrap().unwrap();
+
+        assert_eq!(ready(storage.load(Slot::Platform, &mut buffer)).unwrap(), Ok(4));
+        assert_eq!(ready(storage.load(Slot::Platform, &mut buffer[..3])).unwrap(), Ok(0));
+        assert_eq!(ready(storage.load(Slot::Boot, &mut buffer)).unwrap(), Ok(0));
+    }
+
+    #[test]
+    fn a_slot_without_room_for_its_new_value_keeps_the_old_one() {
+        let mut storage = MemoryStorage::new([0; HEAD + 10]);
+        let mut buffer = [0; 32];
+        ready(storage.store(Slot::Boot, b"old")).unwrap().unwrap();
+
+        assert_eq!(ready(storage.store(Slot::Boot, b"longer")).unwrap(), Err(Fault::Full));
+        assert_eq!(ready(storage.store(Slot::Identity, b"")).unwrap(), Ok(()));
+
+        assert_eq!(ready(storage.load(Slot::Boot, &mut buffer)).unwrap(), Ok(3));
+        assert_eq!(&buffer[..3], b"old");
+    }
+
+    #[test]
+    fn a_record_longer_than_a_head_can_say_is_refused() {
+        let mut storage = MemoryStorage::new(std::vec![0; 1 << 17]);
+        let longest = std::vec![7; RECORD_BYTES_MAX];
+
+        assert!(append(&mut storage, &longest));
+        assert!(!append(&mut storage, &std::vec![7; RECORD_BYTES_MAX + 1]));
+        let stored = ready(storage.read(Seq::FIRST, &mut [])).unwrap().unwrap();
+        assert_eq!(stored, Some(Stored { seq: Seq::FIRST, len: RECORD_BYTES_MAX }));
+    }
 }

@@ -404,4 +404,21 @@ mod tests {
         }
         track(&mut buffer[..len]);
     }
+
+    #[test]
+    fn a_record_whose_user_or_name_is_no_text_is_undecodable() {
+        let mut buffer = [0; 256];
+        let len = track(&mut buffer);
+
+        for text in [&b"\x89user_8842"[..], b"\x8epayment_failed"] {
+            let at = buffer.windows(text.len()).position(|bytes| bytes == text).unwrap();
+            // Null, a small integer, an object.
+            for tag in [0x01, 0x41, 0x09] {
+                let original = core::mem::replace(&mut buffer[at], tag);
+                assert_eq!(Record::decode(&buffer[..len]), Err(Undecodable), "{tag} at {at}");
+                buffer[at] = original;
+            }
+        }
+        assert!(Record::decode(&buffer[..len]).is_ok());
+    }
 }

@@ -178,4 +178,48 @@ mod tests {
         }
         assert_eq!(parse_http_date(&[0xff; 29]), None);
     }
+
+    #[test]
+    fn a_day_or_a_time_that_no_clock_shows_is_no_date() {
+        let date = |date: &str| parse_http_date(date.as_bytes()).map(UtcMillis::get);
+        // The seconds of a day may count one more: a leap second.
+        for (time, seconds) in [("00:00:00", Some(0)), ("23:59:59", Some(86_399)), ("23:59:60", Some(86_400))]
+        {
+            assert_eq!(
+                date(&std::format!("Thu, 01 Jan 1970 {time} GMT")),
+                seconds.map(|s| s * 1000),
+                "{time}"
+            );
+        }
+        for time in
+            ["24:00:00", "00:60:00", "00:00:61", "00:00", "00:00:00:00", ":00:00", "00::00", "+1:00:00"]
+        {
+            assert_eq!(date(&std::format!("Thu, 01 Jan 1970 {time} GMT")), None, "{time}");
+        }
+        for day in
+            ["00 Jan 1970", "32 Jan 1970", "30 Feb 2000", "29 Feb 1900", "01 Foo 1970", "01 Jan 197", "1 J 1"]
+        {
+            assert_eq!(date(&std::format!("Thu, {day} 00:00:00 GMT")), None, "{day}");
+        }
+        // Two digits of a year are of the web's time.
+        for (year, days) in [("70", 0), ("99", 10_592), ("00", 10_957), ("69", 36_160)] {
+            assert_eq!(
+                date(&std::format!("Thursday, 01-Jan-{year} 00:00:00 GMT")),
+                Some(days * DAY_MS),
+                "{year}"
+            );
+        }
+        assert_eq!(date("Thu, 29 Feb 2000 00:00:00 GMT"), Some(11_016 * DAY_MS));
+    }
+
+    #[test]
+    fn only_days_of_the_calendar_with_four_digits_of_year_are_counted() {
+        assert_eq!(days_from_civil(0, 1, 1).map(|days| days * DAY_MS), Some(YEAR_0));
+        assert_eq!(days_from_civil(9999, 12, 31).map(|days| days * DAY_MS), Some(YEAR_9999_END - DAY_MS + 1));
+        for (year, month, day) in
+            [(-1, 1, 1), (10_000, 1, 1), (1970, 0, 1), (1970, 13, 1), (1970, 1, 0), (1970, 1, 32)]
+        {
+            assert_eq!(days_from_civil(year, month, day), None, "{year}-{month}-{day}");
+        }
+    }
 }

@@ -311,3 +311,106 @@ impl Decimal {
         self.digits.get(self.start..).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::clock::UtcMillis;
+    use crate::message_id::MessageId;
+    use crate::record::Moment;
+    use crate::tree::{ARRAY, DEPTH_MAX, END, NEGATIVE, NULL, NUMBER, OBJECT, STRING, UNSIGNED};
+    use std::vec::Vec;
+
+    /// Whether an event is sent whose stored properties and context are these bytes.
+    fn is_sent(objects: &[u8]) -> bool {
+        let record = Record::Track(TrackRecord {
+            id: MessageId::from_bytes([7; 16]),
+            moment: Moment::utc(UtcMillis::new(0)),
+            subject: StoredSubject::User(b"u"),
+            event_type: b"e",
+            objects,
+        });
+        count(&record, &Dating::default()).is_some()
+    }
+
+    /// An object with this one member, then an empty context.
+    fn with_member(member: &[u8]) -> Vec<u8> {
+        [&[OBJECT][..], member, &[END, OBJECT, END]].concat()
+    }
+
+    #[test]
+    fn values_as_an_encoder_stores_them_are_sent() {
+        assert!(is_sent(&[OBJECT, END, OBJECT, END]));
+        for value in [
+            &[NULL][..],
+            &[0x40],
+            &[0x7f],
+            &[0x80],
+            &[0x82, b'\\', b'n'],
+            &[STRING, 1, b'x'],
+            &[NUMBER, 3, b'1', b'.', b'5'],
+            &[NEGATIVE, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
+            &[UNSIGNED, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
+            &[ARRAY, NULL, NULL, END],
+            &[OBJECT, 0x81, b'k', NULL, END],
+        ] {
+            assert!(is_sent(&with_member(&[&[0x81, b'k'], value].concat())), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn values_that_no_encoder_stores_are_not_sent() {
+        for value in [
+            &[][..],
+            &[END],
+            // Tags of a version to come.
+            &[0x0a],
+            &[0x3f],
+            // Text and numbers that are none, or end too late.
+            &[0x82, b'\\', b'x'],
+            &[0x81, b'"'],
+            &[0x81, 0xff],
+            &[0x9f, b'x'],
+            &[STRING, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
+            &[NUMBER, 2, b'1', b'x'],
+            &[NUMBER, 1, 0xff],
+            &[NUMBER, 0],
+            // Numbers of more than 64 bits, and a magnitude of more than 2^63.
+            &[UNSIGNED, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02],
+            &[UNSIGNED, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00],
+            &[UNSIGNED, 0x80],
+            &[NEGATIVE, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01],
+        ] {
+            assert!(!is_sent(&with_member(&[&[0x81, b'k'], value].concat())), "{value:?}");
+            // Nor as a name.
+            assert!(!is_sent(&with_member(&[value, &[NULL, NULL]].concat())), "{value:?}");
+        }
+        for name in [NULL, 0x40, ARRAY, OBJECT] {
+            assert!(!is_sent(&with_member(&[name, NULL])), "{name}");
+        }
+        for objects in [
+            &[][..],
+            &[ARRAY, END, OBJECT, END],
+            &[NULL, OBJECT, END],
+            &[OBJECT, END],
+            &[OBJECT, END, OBJECT],
+            &[OBJECT, END, NULL],
+            &[OBJECT, END, OBJECT, END, END],
+        ] {
+            assert!(!is_sent(objects), "{objects:?}");
+        }
+    }
+
+    #[test]
+    fn values_nested_deeper_than_any_encoder_nests_them_are_not_sent() {
+        let nested = |depth: usize| {
+            let arrays = [[ARRAY].repeat(depth), [END].repeat(depth)].concat();
+            with_member(&[&[0x81, b'k'], &arrays[..]].concat())
+        };
+
+        // The object around them is one of them.
+        assert!(is_sent(&nested(DEPTH_MAX - 1)));
+        assert!(!is_sent(&nested(DEPTH_MAX)));
+    }
+}

@@ -10,7 +10,7 @@ use serde::ser::{Error, Serializer};
 use whisperr_core::{
     BaseUrl, BodyError, ChannelKind, Client, Config, ConfigError, EnqueueError, Fault, Identify,
     IngestionKey, Instant, Json, MemoryStorage, MessageId, Notice, NoticeKind, Now, OpenError, Overflow,
-    Properties, Seq, Track, UserId, UtcMillis, Waiting, ready,
+    Properties, Seq, Track, UserId, UtcMillis, ValueError, Waiting, ready,
 };
 
 const NOW: Now = Now { instant: Instant::START, utc: Some(UtcMillis::new(1_780_228_800_000)) };
@@ -236,6 +236,11 @@ fn what_is_printed_for_a_person_can_be_searched_for() {
 
     assert_eq!(format!("{id:?}"), id.to_string());
     assert_eq!(Seq::new(7).to_string(), "7");
+    // Seen by who encodes properties without a client.
+    assert_eq!(
+        ValueError::TooLarge { max: 256 }.to_string(),
+        "does not fit into the record limit of 256 bytes"
+    );
     assert_eq!(BodyError::Writer("reset").to_string(), "the body could not be written: \"reset\"");
     assert_eq!(BodyError::<Infallible>::Storage.to_string(), "the body could not be read from the storage");
 }

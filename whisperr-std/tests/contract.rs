@@ -1,4 +1,5 @@
 //! The whole contract through the handle, over real HTTP and real restarts: what the fixtures cannot express.
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use core::time::Duration;
 use std::path::Path;

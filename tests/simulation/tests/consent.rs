@@ -1,5 +1,5 @@
 //! Opting out and in again (contract, section 8).
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use serde_json::{Value, json};
 use whisperr_core::{FlushProgress, Identify, Notice, Track, Waiting};

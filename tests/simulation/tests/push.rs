@@ -1,5 +1,5 @@
 //! Push tokens: who is told about which, and what is remembered (contract, section 7).
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use serde_json::{Value, json};
 use whisperr_core::{

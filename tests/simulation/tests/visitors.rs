@@ -1,5 +1,4 @@
 //! Who an event is about before anybody is identified (contract, section 6).
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use whisperr_core::{Identify, Track};
 use whisperr_simulation::{Options, StorageFaults, World};

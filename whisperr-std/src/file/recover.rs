@@ -130,7 +130,11 @@ impl Findings {
         let key = u32::try_from(self.segments.len()).unwrap_or(u32::MAX);
         let mut segment = Segment::new(name, 0);
         let scanned = disk.open(&name.file()).and_then(|file| {
-            scan(name, &file, |offset, frame, intact| self.take_frame(key, offset, frame, intact))
+            scan(name, &file, |offset, frame, intact| {
+                // A floor gives up what stands before its own segment, never that segment.
+                let intact = intact && !matches!(frame, Frame::Floor { id } if id > name.id);
+                self.take_frame(key, offset, frame, intact);
+            })
         });
         let holds = |scan: &Scan| scan.header != Header::Damaged || scan.end > HEADER as u64;
         if !name.is_plausible() && !scanned.as_ref().is_ok_and(holds) {

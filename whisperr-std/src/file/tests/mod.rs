@@ -1,17 +1,24 @@
 //! The storage against faulty disks, and a model that says what must be found.
 #![expect(clippy::arithmetic_side_effects, reason = "tests may overflow, and then fail")]
 
+mod beside;
 mod cuts;
 mod damage;
 mod disk;
+mod edges;
 mod exhaustive;
 mod faults;
 mod growth;
 mod kills;
+mod misread;
+mod places;
 mod real;
+mod resumed;
 mod runs;
 mod sync;
+mod thread;
 mod unreadable;
+mod words;
 
 use std::collections::BTreeMap;
 

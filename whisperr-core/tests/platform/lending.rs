@@ -1,0 +1,182 @@
+//! What a platform may lend instead of giving it away: storage, clock and transport; and what it may ask.
+
+use core::convert::Infallible;
+
+use whisperr_core::{
+    Client, Config, Fault, Identify, MemoryStorage, Notice, Now, Seq, SeqRange, Slot, Storage, Stored, Track,
+    UtcMillis, ready,
+};
+
+use super::{Stopped, UTC, Wire, deliver};
+
+/// Finds some records damaged, once, and remembers what it was asked to set aside.
+struct Noting {
+    inner: MemoryStorage<Vec<u8>>,
+    damaged: u32,
+    aside: Vec<u64>,
+}
+
+impl Noting {
+    fn new() -> Self {
+        Self { inner: MemoryStorage::new(vec![0; 4096]), damaged: 0, aside: Vec::new() }
+    }
+}
+
+impl Storage for Noting {
+    type Error = Infallible;
+
+    fn next_seq(&self) -> Seq {
+        self.inner.next_seq()
+    }
+
+    async fn append(&mut self, seq: Seq, record: &[u8]) -> Result<(), Fault<Infallible>> {
+        self.inner.append(seq, record).await
+    }
+
+    async fn read(&mut self, from: Seq, buffer: &mut [u8]) -> Result<Option<Stored>, Fault<Infallible>> {
+        self.inner.read(from, buffer).await
+    }
+
+    async fn remove(&mut self, range: SeqRange) -> Result<(), Fault<Infallible>> {
+        self.inner.remove(range).await
+    }
+
+    async fn set_aside(&mut self, seq: Seq) -> Result<(), Fault<Infallible>> {
+        self.aside.push(seq.get());
+        self.inner.set_aside(seq).await
+    }
+
+    async fn load(&mut self, slot: Slot, buffer: &mut [u8]) -> Result<usize, Fault<Infallible>> {
+        self.inner.load(slot, buffer).await
+    }
+
+    async fn store(&mut self, slot: Slot, value: &[u8]) -> Result<(), Fault<Infallible>> {
+        self.inner.store(slot, value).await
+    }
+
+    async fn wipe(&mut self) -> Result<(), Fault<Infallible>> {
+        self.inner.wipe().await
+    }
+
+    fn take_damaged(&mut self) -> u32 {
+        core::mem::take(&mut self.damaged)
+    }
+}
+
+const CLOCK: Stopped = Stopped { ms: 1000, utc: Some(UTC) };
+
+fn open<S: Storage>(storage: S, clock: &Stopped) -> Client<S, Vec<u8>> {
+    let opening = Client::open(storage, vec![0; 512], &Config::DEFAULT, 7, Now::read(clock));
+    ready(opening).unwrap().unwrap()
+}
+
+fn track<S: Storage>(client: &mut Client<S, Vec<u8>>, clock: &Stopped, name: &str) -> Seq {
+    ready(client.track(Now::read(clock), &Track::new(name).user("u"))).unwrap().unwrap().seq.unwrap()
+}
+
+#[test]
+fn a_storage_that_is_lent_keeps_what_the_client_did_to_it() {
+    let mut storage = Noting::new();
+    storage.damaged = 2;
+    ready(storage.append(Seq::FIRST, b"no record")).unwrap().unwrap();
+
+    let mut client = open(&mut storage, &CLOCK);
+    let _accepted = ready(client.identify(Now::read(&CLOCK), &Identify::new("ada"))).unwrap().unwrap();
+    assert_eq!(track(&mut client, &CLOCK, "kept_for_later"), Seq::new(3));
+    assert_eq!(client.status().owed, 3);
+    let mut wire = Wire::new(202);
+    let (client, notices) = deliver(client, &CLOCK, &mut wire);
+
+    assert_eq!(
+        wire.sent.iter().map(|(path, _)| *path).collect::<Vec<_>>(),
+        ["/v1/identify", "/v1/events/batch"]
+    );
+    assert_eq!(notices, [Notice::Damaged { count: 2 }, Notice::Damaged { count: 1 }]);
+    assert_eq!((client.status().owed, client.status().counters.damaged), (0, 3));
+    drop(client);
+    assert_eq!((storage.aside.as_slice(), storage.next_seq()), (&[1][..], Seq::new(4)));
+    assert_eq!(ready(storage.read(Seq::FIRST, &mut [])).unwrap(), Ok(None));
+    // Who the user is is kept there, and found by the next client.
+    assert_eq!(open(&mut storage, &CLOCK).current_user().unwrap().as_str(), "ada");
+}
+
+#[test]
+fn what_the_storage_lost_while_the_client_ran_is_told_and_no_longer_owed() {
+    let mut client = open(Noting::new(), &CLOCK);
+    for name in ["first", "lost", "last"] {
+        track(&mut client, &CLOCK, name);
+    }
+    ready(client.storage().inner.remove(SeqRange::one(Seq::new(2)))).unwrap().unwrap();
+    client.storage().damaged = 1;
+    let mut wire = Wire::new(503);
+
+    let (client, notices) = deliver(client, &CLOCK, &mut wire);
+
+    assert_eq!(notices, [Notice::Damaged { count: 1 }]);
+    assert_eq!((client.status().owed, client.status().counters.damaged), (2, 1));
+    assert_eq!(client.status().counters.owed(), 2);
+}
+
+#[test]
+fn a_storage_that_is_lent_is_wiped_through_the_loan() {
+    let mut storage = Noting::new();
+    let mut client = open(&mut storage, &CLOCK);
+    track(&mut client, &CLOCK, "secret");
+
+    ready(client.storage().wipe()).unwrap().unwrap();
+    drop(client);
+
+    assert_eq!(ready(storage.read(Seq::FIRST, &mut [])).unwrap(), Ok(None));
+    assert_eq!(open(&mut storage, &CLOCK).status().owed, 0);
+}
+
+#[test]
+fn a_clock_that_is_lent_tells_the_same_time() {
+    let lent = Now::read(&&CLOCK);
+
+    assert_eq!((lent.instant.as_millis(), lent.utc), (1000, Some(UtcMillis::new(UTC))));
+    assert_eq!(Now::read(&&Stopped { ms: 5, utc: None }).utc, None);
+}
+
+#[test]
+fn a_transport_that_is_lent_carries_the_request_and_the_answer() {
+    let mut storage = Noting::new();
+    let mut client = open(&mut storage, &CLOCK);
+    track(&mut client, &CLOCK, "door_opened");
+    let mut wire = Wire::new(404);
+
+    let (client, notices) = deliver(client, &CLOCK, &mut &mut wire);
+
+    assert!(wire.sent[0].1.contains("door_opened"), "{:?}", wire.sent);
+    assert_eq!(notices, [Notice::Dropped { count: 1, status: 404 }]);
+    assert_eq!(client.status().counters.dropped, 1);
+}
+
+#[test]
+fn the_oldest_event_is_told_by_its_date() {
+    let mut client = open(MemoryStorage::new(vec![0; 4096]), &CLOCK);
+    assert_eq!(ready(client.oldest()).unwrap(), Ok(None));
+
+    // An identify has no date, and is passed over.
+    let _accepted = ready(client.identify(Now::read(&CLOCK), &Identify::new("ada"))).unwrap().unwrap();
+    assert_eq!(ready(client.oldest()).unwrap(), Ok(None));
+    for ms in [0, 60_000] {
+        track(&mut client, &Stopped { ms: 1000 + ms, utc: Some(UTC + i64::try_from(ms).unwrap()) }, "e");
+    }
+    assert_eq!(ready(client.oldest()).unwrap(), Ok(Some(UtcMillis::new(UTC))));
+}
+
+#[test]
+fn the_oldest_event_has_no_date_while_the_device_does_not_know_the_time() {
+    let mut client = open(MemoryStorage::new(vec![0; 4096]), &Stopped { ms: 0, utc: None });
+    track(&mut client, &Stopped { ms: 4000, utc: None }, "e");
+    assert_eq!(ready(client.oldest()).unwrap(), Ok(None));
+    track(&mut client, &Stopped { ms: 5000, utc: Some(UTC) }, "e");
+
+    // The clock was set meanwhile: a refused delivery dates what waits, and keeps it.
+    let mut wire = Wire::new(503);
+    let (mut client, _) = deliver(client, &Stopped { ms: 5000, utc: Some(UTC) }, &mut wire);
+
+    assert_eq!(ready(client.oldest()).unwrap(), Ok(Some(UtcMillis::new(UTC - 1000))));
+    assert!(wire.sent[0].1.contains("2026-05-31T11:59:59.000Z"), "{:?}", wire.sent);
+}
