@@ -34,7 +34,7 @@
 //! `rustls` (default): TLS by rustls with ring and the system's certificates. `native-tls`: TLS by the
 //! system's library. `http`: the client without TLS, which refuses an `https` base URL when it is built.
 //! `testing`: a recorder for the tests of an application. `cli`: the `whisperr` command. Without any of them
-//! there is the queue [`file`] alone, for a run loop and a transport of your own.
+//! there is the queue [`mod@file`] alone, for a run loop and a transport of your own.
 //!
 //! With `rustls`, a `reqwest` (of the same version) that your own program uses without any TLS feature finds no
 //! provider: install one for the process, or give your `reqwest` its TLS feature.
