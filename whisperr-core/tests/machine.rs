@@ -380,3 +380,28 @@ fn a_flush_interval_of_a_whole_day_is_kept_to() {
     assert!((1..=86_400_000).contains(&due), "{due}");
     assert!(matches!(next(&mut delivery, due, 3), Action::Send(_)));
 }
+
+#[test]
+fn the_rest_of_a_drain_follows_at_once_unless_something_was_refused() {
+    for (status, waiting) in [(202, Waiting::Interval), (404, Waiting::Backoff)] {
+        let mut delivery = idle(3);
+        assert!(delivery.handle_enqueued(at(0), 3, true));
+        limit(&mut delivery, 0, 3);
+        let batch = events(1, 1, 100);
+        answered(&mut delivery, 0, batch, status);
+        assert_eq!(next(&mut delivery, 0, 3), Action::Remove(batch));
+        assert!(delivery.handle_removed(at(0), true).is_some());
+
+        assert_eq!(delivery.waiting(2), waiting, "{status}");
+        assert_eq!(matches!(next(&mut delivery, 0, 2), Action::Send(_)), status == 202, "{status}");
+    }
+}
+
+#[test]
+fn a_paused_machine_says_so_while_something_is_owed() {
+    let mut delivery = idle(3);
+    delivery.handle_paused();
+    assert_eq!((delivery.waiting(1), delivery.waiting(0)), (Waiting::Paused, Waiting::Idle));
+    delivery.handle_resumed();
+    assert_eq!(delivery.waiting(1), Waiting::Interval);
+}

@@ -3,8 +3,8 @@
 use core::convert::Infallible;
 
 use whisperr_core::{
-    Client, Config, Fault, Identify, MemoryStorage, Notice, Now, Seq, SeqRange, Slot, Storage, Stored, Track,
-    UtcMillis, ready,
+    Client, Config, EnqueueError, Fault, Identify, MemoryStorage, Notice, Now, Overflow, Seq, SeqRange, Slot,
+    Storage, Stored, Track, UtcMillis, ready,
 };
 
 use super::{Stopped, UTC, Wire, deliver};
@@ -14,11 +14,13 @@ struct Noting {
     inner: MemoryStorage<Vec<u8>>,
     damaged: u32,
     aside: Vec<u64>,
+    /// Takes no record any more, whatever is removed.
+    full: bool,
 }
 
 impl Noting {
     fn new() -> Self {
-        Self { inner: MemoryStorage::new(vec![0; 4096]), damaged: 0, aside: Vec::new() }
+        Self { inner: MemoryStorage::new(vec![0; 4096]), damaged: 0, aside: Vec::new(), full: false }
     }
 }
 
@@ -30,7 +32,7 @@ impl Storage for Noting {
     }
 
     async fn append(&mut self, seq: Seq, record: &[u8]) -> Result<(), Fault<Infallible>> {
-        self.inner.append(seq, record).await
+        if self.full { Err(Fault::Full) } else { self.inner.append(seq, record).await }
     }
 
     async fn read(&mut self, from: Seq, buffer: &mut [u8]) -> Result<Option<Stored>, Fault<Infallible>> {
@@ -179,4 +181,44 @@ fn the_oldest_event_has_no_date_while_the_device_does_not_know_the_time() {
 
     assert_eq!(ready(client.oldest()).unwrap(), Ok(Some(UtcMillis::new(UTC - 1000))));
     assert!(wire.sent[0].1.contains("2026-05-31T11:59:59.000Z"), "{:?}", wire.sent);
+}
+
+#[test]
+fn the_queue_never_holds_more_bytes_than_it_may() {
+    let config = Config { max_queue_bytes: 1024, ..Config::DEFAULT };
+    let opening = Client::open(Noting::new(), vec![0; 512], &config, 7, Now::read(&CLOCK));
+    let mut client = ready(opening).unwrap().unwrap();
+    for _ in 0..50 {
+        track(&mut client, &CLOCK, "door_opened");
+        assert!(client.status().bytes <= 1024, "{:?}", client.status());
+    }
+    let counters = client.status().counters;
+    assert!(counters.evicted > 0 && counters.owed() == u64::from(client.status().owed), "{counters:?}");
+}
+
+#[test]
+fn a_full_storage_evicts_nothing_where_the_settings_say_refuse() {
+    let config = Config { overflow: Overflow::Refuse, ..Config::DEFAULT };
+    let storage = MemoryStorage::new(vec![0; 1024]);
+    let opening = Client::open(storage, vec![0; 512], &config, 7, Now::read(&CLOCK));
+    let mut client = ready(opening).unwrap().unwrap();
+    let event = Track::new("door_opened").user("u");
+    let refused = (0..50).find_map(|_| ready(client.track(Now::read(&CLOCK), &event)).unwrap().err());
+
+    assert_eq!(refused, Some(EnqueueError::Storage(Fault::Full)));
+    assert_eq!(client.status().counters.evicted, 0);
+    assert!(client.status().owed > 3);
+}
+
+#[test]
+fn a_storage_that_stays_full_costs_no_more_events_than_the_new_one_needs() {
+    let mut client = open(Noting::new(), &CLOCK);
+    for _ in 0..40 {
+        track(&mut client, &CLOCK, "door_opened");
+    }
+    client.storage().full = true;
+    let refused = ready(client.track(Now::read(&CLOCK), &Track::new("door_opened").user("u"))).unwrap();
+
+    assert_eq!(refused.unwrap_err(), EnqueueError::Storage(Fault::Full));
+    assert!(client.status().owed > 25, "{:?}", client.status());
 }
