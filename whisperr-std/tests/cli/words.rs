@@ -230,3 +230,44 @@ fn the_default_queue_belongs_to_the_key() {
         assert_eq!((&status["owed"], &status["queue_dir"]), (&json!(owed), &json!(null)), "{key}");
     }
 }
+
+#[test]
+fn consent_and_push_tokens_outlive_the_command() {
+    let world = World::new();
+    let early = world.run("push-token tok");
+    assert_eq!(early.code, Some(1), "{early:?}");
+    assert!(early.stderr.contains("nobody is identified"), "{early:?}");
+    for args in [
+        "identify u1",
+        "push-token tok --kind fcm --platform android",
+        "push-token tok",
+        "launch 1.0 7",
+        "launch 1.0 7",
+        "launch 1.1 8",
+        "screen Home",
+        "opt-out",
+        "track unheard",
+        "opt-out",
+    ] {
+        let done = world.run(args);
+        assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{args}");
+    }
+    let status = world.status();
+    assert_eq!((&status["opted_out"], &status["owed"]), (&json!(true), &json!(0)));
+    // Two identifies and the farewell, an update and a screen, over ten commands.
+    assert_eq!((&status["ledger"]["accepted"], &status["ledger"]["acknowledged"]), (&json!(5), &json!(5)));
+    assert_eq!(world.run("opt-in").code, Some(0));
+    assert_eq!(world.run("track heard").code, Some(0));
+
+    let names: Vec<_> = world.collector.events().iter().map(|event| event["event_type"].clone()).collect();
+    assert_eq!(names, ["app_updated", "screen_viewed", "heard"]);
+    let channels: Vec<_> = world.collector.identifies().iter().map(|body| body["channels"].clone()).collect();
+    assert_eq!(
+        channels,
+        [
+            json!(null),
+            json!([{"channel": "push", "address": "tok", "opted_in": true, "kind": "fcm", "platform": "android"}]),
+            json!([{"channel": "push", "address": "tok", "opted_in": false}]),
+        ]
+    );
+}

@@ -160,7 +160,17 @@ mod tests {
     fn wrong_usage_is_named() {
         for (args, expected) in [
             (&[][..], "no command"),
-            (&["trak"], "the command is none of track, identify, reset, flush, status, pipe"),
+            (
+                &["trak"],
+                "the command is none of track, identify, reset, push-token, opt-out, opt-in, launch, screen, flush, \
+                 status, pipe",
+            ),
+            (&["opt-out", "now"], "opt-out takes no arguments"),
+            (&["launch", "1.0"], "launch needs a BUILD"),
+            (&["launch", "1.0", "7", "x"], "launch takes VERSION and BUILD"),
+            (&["push-token"], "push-token needs a TOKEN"),
+            (&["push-token", "t", "--kind", "sms"], "--kind is none of those of a push token"),
+            (&["opt-in", "--kind", "fcm"], "--kind is not an option of opt-in"),
             (&["-x"], "-x is not an option"),
             (&["--kye", "wrk_a"], "--kye is not an option of whisperr"),
             (&["--user", "u", "track", "a"], "--user is not an option of whisperr"),

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::ffi::{OsStr, OsString};
 
-use whisperr_std::ChannelKind;
+use whisperr_std::{ChannelKind, PushEnvironment, PushKind, PushPlatform};
 
 use crate::args::once;
 use crate::assignment::Assignments;
@@ -16,6 +16,7 @@ pub(crate) enum Command {
     Track(Track),
     Identify(Identify),
     Reset { timeout: Duration },
+    Say(Say),
     Flush { timeout: Duration },
     Status,
     Pipe { timeout: Duration },
@@ -45,6 +46,93 @@ pub(crate) struct Identify {
     pub(crate) timeout: Duration,
 }
 
+/// A command that is a call of the client, and the texts it takes.
+#[derive(Debug)]
+pub(crate) struct Say {
+    pub(crate) call: Call,
+    pub(crate) texts: Vec<String>,
+    pub(crate) kind: Option<PushKind>,
+    pub(crate) platform: Option<PushPlatform>,
+    pub(crate) environment: Option<PushEnvironment>,
+    pub(crate) timeout: Duration,
+}
+
+/// Which call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    OptOut,
+    OptIn,
+    PushToken,
+    Launch,
+    Screen,
+}
+
+impl Call {
+    const ALL: [Self; 5] = [Self::OptOut, Self::OptIn, Self::PushToken, Self::Launch, Self::Screen];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::OptOut => "opt-out",
+            Self::OptIn => "opt-in",
+            Self::PushToken => "push-token",
+            Self::Launch => "launch",
+            Self::Screen => "screen",
+        }
+    }
+
+    /// What it takes, in the words of the help.
+    const fn takes(self) -> &'static [&'static str] {
+        match self {
+            Self::OptOut | Self::OptIn => &[],
+            Self::PushToken => &["TOKEN"],
+            Self::Launch => &["VERSION", "BUILD"],
+            Self::Screen => &["NAME"],
+        }
+    }
+}
+
+impl Say {
+    const fn new(call: Call) -> Self {
+        let texts = Vec::new();
+        Self { call, texts, kind: None, platform: None, environment: None, timeout: SHORT }
+    }
+
+    fn option(&mut self, option: &str, value: OsString) -> Result<(), Failure> {
+        let unknown = || Failure::usage(format_args!("--{option} is none of those of a push token"));
+        let name = value.to_str().ok_or_else(unknown)?;
+        match option {
+            "kind" => once(&mut self.kind, option, PushKind::parse(name).ok_or_else(unknown)?),
+            "platform" => once(&mut self.platform, option, PushPlatform::parse(name).ok_or_else(unknown)?),
+            "push-env" => {
+                once(&mut self.environment, option, PushEnvironment::parse(name).ok_or_else(unknown)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn argument(&mut self, value: OsString) -> Result<(), Failure> {
+        let (name, takes) = (self.call.name(), self.call.takes());
+        if self.texts.len() >= takes.len() {
+            let text = if takes.is_empty() { "no arguments".to_owned() } else { takes.join(" and ") };
+            return Err(Failure::usage(format_args!("{name} takes {text}")));
+        }
+        self.texts.push(content(name, value)?);
+        Ok(())
+    }
+
+    fn finish(&self) -> Result<(), Failure> {
+        match self.call.takes().get(self.texts.len()) {
+            Some(missing) => Err(Failure::usage(format_args!("{} needs a {missing}", self.call.name()))),
+            None => Ok(()),
+        }
+    }
+
+    /// One of the texts.
+    pub(crate) fn text(&self, at: usize) -> &str {
+        self.texts.get(at).map_or("", String::as_str)
+    }
+}
+
 /// How long commands that say one thing deliver: a script waits for them.
 const SHORT: Duration = Duration::from_secs(2);
 
@@ -61,10 +149,14 @@ impl Command {
             Some("status") => Self::Status,
             Some("pipe") => Self::Pipe { timeout: LONG },
             // What stands there is not shown: it may be a key without its option.
-            _ => {
-                let text = "the command is none of track, identify, reset, flush, status, pipe";
-                return Err(Failure::usage(text));
-            }
+            other => match Call::ALL.into_iter().find(|call| Some(call.name()) == other) {
+                Some(call) => Self::Say(Say::new(call)),
+                None => {
+                    let text = "the command is none of track, identify, reset, push-token, opt-out, opt-in, launch, \
+                                screen, flush, status, pipe";
+                    return Err(Failure::usage(text));
+                }
+            },
         })
     }
 
@@ -73,6 +165,7 @@ impl Command {
             Self::Track(_) => "track",
             Self::Identify(_) => "identify",
             Self::Reset { .. } => "reset",
+            Self::Say(say) => say.call.name(),
             Self::Flush { .. } => "flush",
             Self::Status => "status",
             Self::Pipe { .. } => "pipe",
@@ -84,6 +177,7 @@ impl Command {
         let own: &[&str] = match self {
             Self::Track(_) => &["user"],
             Self::Identify(_) => &["email", "phone", "push-token", "trait", "preferred-channel", "channel"],
+            Self::Say(Say { call: Call::PushToken, .. }) => &["kind", "platform", "push-env"],
             _ => &[],
         };
         own.contains(&option)
@@ -94,6 +188,7 @@ impl Command {
         match self {
             Self::Track(track) => once(&mut track.user, option, content("external_user_id", value)?),
             Self::Identify(identify) => identify.option(option, value),
+            Self::Say(say) => say.option(option, value),
             _ => Ok(()),
         }
     }
@@ -111,6 +206,7 @@ impl Command {
                 Ok(())
             }
             Self::Identify(_) => Err(Failure::usage("identify takes one USER")),
+            Self::Say(say) => say.argument(value),
             _ => Err(Failure::usage(format_args!("{} takes no arguments", self.name()))),
         }
     }
@@ -122,12 +218,14 @@ impl Command {
             Self::Identify(Identify { user: None, .. }) => {
                 return Err(Failure::usage("identify needs a USER"));
             }
+            Self::Say(say) => say.finish()?,
             _ => {}
         }
         let Some(given) = given else { return Ok(()) };
         match self {
             Self::Track(Track { timeout, .. })
             | Self::Identify(Identify { timeout, .. })
+            | Self::Say(Say { timeout, .. })
             | Self::Reset { timeout }
             | Self::Flush { timeout }
             | Self::Pipe { timeout } => *timeout = given,

@@ -1,14 +1,15 @@
 //! What each command does.
 
+use core::fmt::Display;
 use core::time::Duration;
 use std::io::{self, Write};
 
 use serde_json::json;
-use whisperr_std::{Channel, Error, Json, Status, Whisperr};
+use whisperr_std::{Channel, Error, Json, PushToken, Status, Whisperr};
 
 use crate::args::Settings;
 use crate::client::{Manner, open, open_offline};
-use crate::command::{Command, Identify, Track};
+use crate::command::{Call, Command, Identify, Say, Track};
 use crate::deliver::{deliver, finish};
 use crate::exit::{Exit, Failure};
 use crate::pipe;
@@ -17,6 +18,7 @@ pub(crate) fn run(settings: &Settings, command: &Command) -> Result<Exit, Failur
     match command {
         Command::Track(track) => say_one(settings, track.timeout, |whisperr| track.say(whisperr)),
         Command::Identify(identify) => say_one(settings, identify.timeout, |whisperr| identify.say(whisperr)),
+        Command::Say(say) => say_one(settings, say.timeout, |whisperr| say.say(whisperr)),
         Command::Reset { timeout } => say_one(settings, *timeout, Whisperr::reset_without_flush),
         Command::Flush { timeout } => flush(settings, *timeout),
         Command::Status => status(settings),
@@ -30,10 +32,10 @@ pub(crate) fn run(settings: &Settings, command: &Command) -> Result<Exit, Failur
 }
 
 /// Says one thing, then delivers.
-fn say_one(
+fn say_one<E: Display>(
     settings: &Settings,
     timeout: Duration,
-    say: impl FnOnce(&Whisperr) -> Result<(), Error>,
+    say: impl FnOnce(&Whisperr) -> Result<(), E>,
 ) -> Result<Exit, Failure> {
     let whisperr = open(settings, Manner::Brief, timeout)?;
     say(&whisperr).map_err(Failure::refused)?;
@@ -51,6 +53,35 @@ impl Track {
             None => event,
         };
         whisperr.track_event(&event).map(|_message_id| ())
+    }
+}
+
+impl Say {
+    fn say(&self, whisperr: &Whisperr) -> Result<(), String> {
+        let said = match self.call {
+            Call::OptOut => whisperr.opt_out(),
+            Call::OptIn => whisperr.opt_in(),
+            Call::Launch => whisperr.launch(self.text(0), self.text(1)),
+            Call::Screen => whisperr.screen(self.text(0)),
+            Call::PushToken => {
+                let mut token = PushToken::new(self.text(0));
+                if let Some(kind) = self.kind {
+                    token = token.kind(kind);
+                }
+                if let Some(platform) = self.platform {
+                    token = token.platform(platform);
+                }
+                if let Some(environment) = self.environment {
+                    token = token.environment(environment);
+                }
+                if whisperr.status().current_user.is_none() {
+                    // Held in memory, it would be gone with this command.
+                    return Err("nobody is identified: give the token with identify --push-token".into());
+                }
+                whisperr.set_push_token(token)
+            }
+        };
+        said.map_err(|error| error.to_string())
     }
 }
 
@@ -80,13 +111,15 @@ fn flush(settings: &Settings, timeout: Duration) -> Result<Exit, Failure> {
 
 fn status(settings: &Settings) -> Result<Exit, Failure> {
     let whisperr = open_offline(settings)?;
-    let Status { owed, bytes, oldest_age, current_user, waiting, counters, .. } = whisperr.status();
+    let Status { owed, bytes, oldest_age, current_user, opted_out, waiting, counters, ledger, .. } =
+        whisperr.status();
     let _nothing_sent = whisperr.shutdown(Duration::ZERO);
     let status = json!({
         "owed": owed,
         "bytes": bytes,
         "oldest_age_ms": oldest_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
         "current_user": current_user,
+        "opted_out": opted_out,
         "waiting": waiting.as_str(),
         "counters": {
             "owed_at_start": counters.owed_at_start,
@@ -99,6 +132,7 @@ fn status(settings: &Settings) -> Result<Exit, Failure> {
             "deleted": counters.deleted,
             "damaged": counters.damaged,
         },
+        "ledger": ledger,
         "queue_dir": settings.queue.as_ref().map(|queue| queue.to_string_lossy()),
     });
     let written = writeln!(io::stdout().lock(), "{status}");

@@ -14,6 +14,14 @@ Usage: whisperr [options] COMMAND
            [--channel CHANNEL:ADDRESS[,opted-out][,verified]]...
                         who the user is, from here on
   reset                 forgets the current user
+  push-token TOKEN [--kind fcm|apns|expo|onesignal_sub]
+             [--platform ios|android|web] [--push-env production|sandbox]
+                        the device's push token, for the current user
+  opt-out               deletes the queue and records nothing until opt-in
+  opt-in                records again
+  launch VERSION BUILD  the application was started in this version: reports an
+                        installation or an update, once
+  screen NAME           a screen is shown
   flush                 delivers what is owed
   status                what is owed, as one JSON object
   pipe                  reads one JSON object a line:
@@ -39,8 +47,8 @@ Options, before or after the command:
   --timeout S           seconds to deliver before the command ends; what is
                         still owed stays in the queue. Default 10 for flush and
                         pipe, which also wait so long for room in the queue; 2
-                        for track, identify and reset, which end at the first
-                        failed attempt. 0 leaves delivery to a later command
+                        for the commands that say one thing, which end at the
+                        first failed attempt. 0 leaves delivery to a later command
   -h, --help            prints this
   -V, --version         prints the version
 
