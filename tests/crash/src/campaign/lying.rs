@@ -28,7 +28,7 @@ pub(super) fn run(context: &Context) -> Ran {
         }
     }
     if refused == 0 {
-        row.breaks("no sync failed in any round: the sector was never written".into());
+        row.breaks("no sync failed in any round: the sector was never written".to_owned());
     }
     row.note(format!("ext4, one bad sector, once and for ever; {refused} calls were refused"));
     Ok(row)
