@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::exact::Exact;
-use crate::fixture::File;
+use crate::fixture::{File, run_cases};
 use crate::report::{Reason, Report};
 use crate::rig::{Act, AutomaticSetup, DeviceSetup, Driver, Rig, Setup};
 use crate::scenario::IdentifyScenario;
@@ -76,20 +76,8 @@ struct Expected {
 
 /// Runs the text of an `automatic.json` over some drivers.
 pub fn run(text: &str, drivers: &[Driver], report: &mut Report<'_>) {
-    let cases = match File::read::<Case>(text) {
-        Ok(cases) => cases,
-        Err(reason) => return report.case("automatic", Err(reason)),
-    };
-    for named in &cases {
-        match &named.case {
-            Ok(case) => {
-                for driver in drivers.iter().filter(|driver| case.runs_over(**driver)) {
-                    report.case(&format!("automatic {} over {driver}", named.name), case.check(*driver));
-                }
-            }
-            Err(reason) => report.case(&format!("automatic {}", named.name), Err(reason.clone())),
-        }
-    }
+    let cases = File::read::<Case>(text);
+    run_cases("automatic", cases, drivers, report, Case::runs_over, Case::check);
 }
 
 impl Case {

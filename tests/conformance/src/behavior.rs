@@ -6,7 +6,7 @@ use serde::Deserialize;
 use whisperr_core::{Config, Notice, NoticeKind, Outcome};
 
 use crate::exact::Exact;
-use crate::fixture::File;
+use crate::fixture::{File, run_cases};
 use crate::report::{Reason, Report};
 use crate::rig::{Driver, Exchange, Setup};
 use crate::scenario::{About, TrackScenario};
@@ -76,20 +76,8 @@ enum ErrorType {
 
 /// Runs the text of a `behavior.json` over some drivers.
 pub fn run(text: &str, drivers: &[Driver], report: &mut Report<'_>) {
-    let cases = match File::read::<Case>(text) {
-        Ok(cases) => cases,
-        Err(reason) => return report.case("behavior", Err(reason)),
-    };
-    for named in &cases {
-        match &named.case {
-            Ok(case) => {
-                for driver in drivers {
-                    report.case(&format!("behavior {} over {driver}", named.name), case.check(*driver));
-                }
-            }
-            Err(reason) => report.case(&format!("behavior {}", named.name), Err(reason.clone())),
-        }
-    }
+    let cases = File::read::<Case>(text);
+    run_cases("behavior", cases, drivers, report, |_, _| true, Case::check);
 }
 
 impl Case {

@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::report::Reason;
+use crate::report::{Reason, Report};
+use crate::rig::Driver;
 
 /// The only version there is.
 const VERSION: u32 = 1;
@@ -77,6 +78,31 @@ impl PushFile {
         let file = File { _schema, version, _description, cases };
         file.check()?;
         Ok(file)
+    }
+}
+
+/// Runs every case over the drivers it can run over.
+pub(crate) fn run_cases<T>(
+    kind: &str,
+    cases: Result<Vec<Named<T>>, Reason>,
+    drivers: &[Driver],
+    report: &mut Report<'_>,
+    runs_over: impl Fn(&T, Driver) -> bool,
+    check: impl Fn(&T, Driver) -> Result<(), Reason>,
+) {
+    let cases = match cases {
+        Ok(cases) => cases,
+        Err(reason) => return report.case(kind, Err(reason)),
+    };
+    for Named { name, case } in &cases {
+        match case {
+            Ok(case) => {
+                for driver in drivers.iter().filter(|driver| runs_over(case, **driver)) {
+                    report.case(&format!("{kind} {name} over {driver}"), check(case, *driver));
+                }
+            }
+            Err(reason) => report.case(&format!("{kind} {name}"), Err(reason.clone())),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::exact::Exact;
-use crate::fixture::PushFile;
+use crate::fixture::{PushFile, run_cases};
 use crate::report::{Reason, Report};
 use crate::rig::{Driver, Setup};
 use crate::steps::Step;
@@ -21,20 +21,8 @@ struct Case {
 
 /// Runs the text of a `push.json` over some drivers.
 pub fn run(text: &str, drivers: &[Driver], report: &mut Report<'_>) {
-    let file = match PushFile::read(text) {
-        Ok(file) => file,
-        Err(reason) => return report.case("push", Err(reason)),
-    };
-    for named in file.named::<Case>() {
-        match &named.case {
-            Ok(case) => {
-                for driver in drivers.iter().filter(|driver| case.runs_over(**driver)) {
-                    report.case(&format!("push {} over {driver}", named.name), case.check(*driver));
-                }
-            }
-            Err(reason) => report.case(&format!("push {}", named.name), Err(reason.clone())),
-        }
-    }
+    let cases = PushFile::read(text).map(|file| file.named::<Case>());
+    run_cases("push", cases, drivers, report, Case::runs_over, Case::check);
 }
 
 impl Case {
