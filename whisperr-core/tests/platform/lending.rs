@@ -2,9 +2,11 @@
 
 use core::convert::Infallible;
 
+use serde_json::{Value, json};
+
 use whisperr_core::{
-    Client, Config, EnqueueError, Fault, Identify, MemoryStorage, Notice, Now, Overflow, Seq, SeqRange, Slot,
-    Storage, Stored, Track, UtcMillis, ready,
+    Client, Config, Defaults, Device, EnqueueError, Fault, Identify, MemoryStorage, Notice, Now, Overflow,
+    Seq, SeqRange, Slot, Storage, Stored, Track, UtcMillis, ValueError, props, ready,
 };
 
 use super::{Stopped, UTC, Wire, deliver};
@@ -221,4 +223,36 @@ fn a_storage_that_stays_full_costs_no_more_events_than_the_new_one_needs() {
 
     assert_eq!(refused.unwrap_err(), EnqueueError::Storage(Fault::Full));
     assert!(client.status().owed > 25, "{:?}", client.status());
+}
+
+#[test]
+fn what_a_device_says_stands_where_the_call_does_not_say_it() {
+    let (mut properties, mut context) = ([0; 64], [0; 64]);
+    let properties = Defaults::encode(&mut properties, &props! { "site" => 7, "door" => "front" }).unwrap();
+    let context = Defaults::encode(&mut context, &props! { "firmware" => "1.4.2" }).unwrap();
+    assert_eq!(Defaults::from_bytes(context.as_bytes()), context);
+    let device = Device::new("kiosk").default_properties(properties).default_context(context);
+    let device = device.timezone_offset_minutes(-210).locale("de-DE").os_version("4.2");
+
+    let mut client = open(Noting::new(), &CLOCK);
+    let now = Now::read(&CLOCK);
+    let event = Track::new("door_opened").user("u").properties(props! { "door" => "back" }).device(device);
+    let _accepted = ready(client.track(now, &event)).unwrap().unwrap();
+    let bare = Track::new("door_closed").user("u").device(Device::new("kiosk"));
+    let _accepted = ready(client.track(now, &bare)).unwrap().unwrap();
+    let identify = Identify::new("u").traits(props! { "locale" => "fr-FR" }).device(device);
+    let _accepted = ready(client.identify(now, &identify)).unwrap().unwrap();
+    let mut wire = Wire::new(202);
+    deliver(client, &CLOCK, &mut wire);
+
+    let body = |at: usize| serde_json::from_str::<Value>(&wire.sent[at].1).unwrap();
+    let events = &body(0)["events"];
+    assert_eq!(events[0]["properties"], json!({"door": "back", "site": 7}));
+    assert_eq!(events[0]["context"]["firmware"], "1.4.2");
+    assert_eq!(events[1]["properties"], json!({}));
+    let traits = json!({"locale": "fr-FR", "timezone_offset_minutes": -210});
+    assert_eq!(body(1)["traits"], traits);
+    let mut small = [0; 8];
+    let refused = Defaults::encode(&mut small, &props! { "firmware" => "1.4.2" }).unwrap_err();
+    assert_eq!(refused, ValueError::TooLarge { max: 8 });
 }
