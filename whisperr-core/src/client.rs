@@ -9,7 +9,10 @@ mod sending;
 
 pub(crate) use sending::PlanStart;
 
+pub use lifecycle::Session;
+
 use ledger::Books;
+use lifecycle::Foreground;
 
 use core::fmt;
 
@@ -29,11 +32,17 @@ use crate::queue::Queue;
 use crate::record::{Record, RecordError};
 use crate::rng::Rng;
 use crate::storage::{Fault, RECORD_BYTES_MAX, Seq, SeqRange, Storage};
+use crate::transport::Reply;
 use crate::user::{UserId, UserIdError};
 
 /// A wall clock before 2020 or after 2099 is one that is not set.
 const UTC_MIN: i64 = 1_577_836_800_000;
 const UTC_MAX: i64 = 4_102_444_800_000;
+
+/// Whether a clock that shows this may be one that is set.
+fn is_plausible(utc: UtcMillis) -> bool {
+    (UTC_MIN..UTC_MAX).contains(&utc.get())
+}
 
 /// Both faces of a clock at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +57,7 @@ pub struct Now {
 impl Now {
     /// Reads a clock. A date before 2020 or after 2099 counts as unknown.
     pub fn read(clock: &impl Clock) -> Self {
-        let utc = clock.utc().filter(|utc| (UTC_MIN..UTC_MAX).contains(&utc.get()));
+        let utc = clock.utc().filter(|utc| is_plausible(*utc));
         Self { instant: clock.now(), utc }
     }
 }
@@ -190,6 +199,8 @@ pub struct Client<S, B> {
     rng: Rng,
     /// The wall clock at the start of this boot, from the first time it was known.
     started: Option<UtcMillis>,
+    /// The same by the `Date` of the first reply that acknowledged something.
+    started_by_server: Option<UtcMillis>,
     /// The batch that is being formed or sent.
     pinned: Option<SeqRange>,
     /// Whether the storage held nothing of an earlier client at the start.
@@ -198,7 +209,7 @@ pub struct Client<S, B> {
     launched: bool,
     /// Whether it was in the foreground since the start, and since when it is.
     was_opened: bool,
-    foreground_since: Option<Instant>,
+    foreground: Option<Foreground>,
     /// How often everything was deleted: a batch that was begun before is not sent after.
     wipes: u32,
     counters: Counters,
@@ -276,11 +287,12 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             session,
             rng,
             started: None,
+            started_by_server: None,
             pinned: None,
             is_fresh,
             launched: false,
             was_opened: false,
-            foreground_since: None,
+            foreground: None,
             wipes: 0,
             counters,
             books: Books::default(),
@@ -400,8 +412,16 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
 
     fn learn_time(&mut self, now: Now) {
         if self.started.is_none() {
-            let since_start = now.instant.since(Instant::START);
-            self.started = now.utc.map(|utc| utc.before(since_start));
+            self.started = now.utc.map(|utc| utc.before(now.instant.since(Instant::START)));
+        }
+    }
+
+    /// Takes note of the server's clock, in case the device never learns the time of its own. A captive portal
+    /// acknowledges nothing in JSON, but nobody can tell for sure: what is dated by this is marked as an estimate.
+    fn learn_server_time(&mut self, now: Now, reply: &Reply) {
+        if self.started_by_server.is_none() && matches!(reply.status, 200..300) {
+            let date = reply.date.filter(|date| is_plausible(*date));
+            self.started_by_server = date.map(|date| date.before(now.instant.since(Instant::START)));
         }
     }
 }

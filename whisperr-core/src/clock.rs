@@ -74,6 +74,10 @@ pub trait Clock {
 
     /// The wall clock, or `None` while the device does not know the date. It may jump in either
     /// direction at any moment: only the date of later events follows it, no decision does.
+    ///
+    /// Events recorded without a date wait for one, and what is behind them waits too. A device that never learns the
+    /// time should identify its user first at each start: the `Date` of the reply then dates its events, as
+    /// estimates.
     fn utc(&self) -> Option<UtcMillis>;
 }
 

@@ -6,19 +6,29 @@ use crate::record::Moment;
 /// Boots whose start is remembered. Undated events of more boots than this get the bound of a later one.
 const BOOTS_MAX: usize = 8;
 
-/// Bytes of one remembered boot: number, start, whether the start is only a bound.
+/// Bytes of one remembered boot: number, start, how the start is known.
 const BOOT_BYTES: usize = 13;
 
 /// Bytes of [`Dating::to_bytes`]: always as many, so that a storage may replace them in place.
 pub(crate) const DATING_BYTES: usize = BOOTS_MAX * BOOT_BYTES;
+
+/// How the start of a boot is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// From the device's own wall clock.
+    Clock,
+    /// The boot never learnt the time; this is the start of the one that sent its events.
+    LaterBoot,
+    /// The device does not know the time; this is counted back from the `Date` of a server's reply.
+    Server,
+}
 
 /// The wall clock at the start of one boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct BootStart {
     boot: u32,
     started: UtcMillis,
-    /// The boot never learnt the time; this is the start of the one that sent its events.
-    estimated: bool,
+    source: Source,
 }
 
 /// The starts of the boots that recorded events without a date. A start is written down before
@@ -36,17 +46,20 @@ impl Dating {
             Moment::Boot { boot, ms } => {
                 let known = self.boots.iter().flatten().find(|known| known.boot == boot)?;
                 let since = Instant::from_millis(ms).since(Instant::START);
-                let date = if known.estimated { known.started } else { known.started.after(since) };
-                Some((date, known.estimated))
+                Some(match known.source {
+                    Source::Clock => (known.started.after(since), false),
+                    Source::LaterBoot => (known.started, true),
+                    Source::Server => (known.started.after(since), true),
+                })
             }
         }
     }
 
     /// Remembers the start of a boot; the oldest one is forgotten when there are too many.
-    pub(crate) fn learn(&mut self, boot: u32, started: UtcMillis, estimated: bool) {
+    pub(crate) fn learn(&mut self, boot: u32, started: UtcMillis, source: Source) {
         self.boots.rotate_right(1);
         if let Some(first) = self.boots.first_mut() {
-            *first = Some(BootStart { boot, started, estimated });
+            *first = Some(BootStart { boot, started, source });
         }
     }
 
@@ -56,7 +69,7 @@ impl Dating {
         let (slots, _) = buffer.as_chunks_mut::<BOOT_BYTES>();
         for (slot, known) in slots.iter_mut().zip(self.boots.iter().flatten()) {
             let boot = known.boot.to_le_bytes().into_iter();
-            let bytes = boot.chain(known.started.get().to_le_bytes()).chain([u8::from(known.estimated)]);
+            let bytes = boot.chain(known.started.get().to_le_bytes()).chain([known.source as u8]);
             slot.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
         }
         buffer
@@ -66,11 +79,16 @@ impl Dating {
     pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         let mut dating = Self::default();
         let (boots, _) = bytes.as_chunks::<BOOT_BYTES>();
-        for (known, [b0, b1, b2, b3, started @ .., estimated]) in dating.boots.iter_mut().zip(boots) {
+        for (known, [b0, b1, b2, b3, started @ .., source]) in dating.boots.iter_mut().zip(boots) {
             let boot = u32::from_le_bytes([*b0, *b1, *b2, *b3]);
             let started = UtcMillis::new(i64::from_le_bytes(*started));
             // Boots count from 1.
-            *known = (boot > 0).then_some(BootStart { boot, started, estimated: *estimated != 0 });
+            let source = match source {
+                0 => Source::Clock,
+                2 => Source::Server,
+                _ => Source::LaterBoot,
+            };
+            *known = (boot > 0).then_some(BootStart { boot, started, source });
         }
         dating
     }
@@ -84,7 +102,8 @@ mod tests {
     fn what_is_learnt_survives_as_bytes_and_the_oldest_is_forgotten() {
         let mut dating = Dating::default();
         for boot in 1..=9 {
-            dating.learn(boot, UtcMillis::new(i64::from(boot) * 1000), boot % 2 == 0);
+            let source = [Source::Clock, Source::LaterBoot, Source::Server][boot as usize % 3];
+            dating.learn(boot, UtcMillis::new(i64::from(boot) * 1000), source);
         }
 
         let read = Dating::from_bytes(&dating.to_bytes());
@@ -93,6 +112,7 @@ mod tests {
         assert_eq!(Dating::from_bytes(&Dating::default().to_bytes()), Dating::default());
         let date =
             |boot| read.date(Moment::Boot { boot, ms: 5 }).map(|(date, estimated)| (date.get(), estimated));
-        assert_eq!((date(1), date(2), date(9)), (None, Some((2000, true)), Some((9005, false))));
+        assert_eq!((date(1), date(4), date(8)), (None, Some((4000, true)), Some((8005, true))));
+        assert_eq!(date(9), Some((9005, false)));
     }
 }

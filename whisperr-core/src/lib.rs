@@ -148,7 +148,9 @@ pub use application::{AppVersionError, VERSION_BYTES_MAX};
 pub use base_url::{BASE_URL_BYTES_MAX, BaseUrl, BaseUrlError, DEFAULT_BASE_URL};
 pub use batch::{Batch, BatchLimit};
 pub use channel::{Channel, ChannelKind, Consent};
-pub use client::{Accepted, Client, EnqueueError, FlushProgress, FlushTicket, Now, OpenError, Status};
+pub use client::{
+    Accepted, Client, EnqueueError, FlushProgress, FlushTicket, Now, OpenError, Session, Status,
+};
 pub use clock::{Clock, Instant, UtcMillis};
 pub use config::{BATCH_EVENTS_MAX, Config, ConfigError, Overflow};
 pub use counters::Counters;

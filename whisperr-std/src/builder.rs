@@ -18,6 +18,7 @@ use crate::handle::{Settings, Whisperr};
 use crate::http::{ApiKey, HttpTransport};
 use crate::http_client::{HttpSettings, http_client};
 use crate::runner::{self, OnError};
+use crate::session::{self, Uptime};
 use crate::shared::{AnyClock, Shared};
 use crate::storage::QueueStorage;
 
@@ -56,6 +57,7 @@ pub struct Builder {
     clock: Option<AnyClock>,
     seed: Option<u128>,
     about: About,
+    lasting_session: bool,
     /// What was wrong with the defaults for every event.
     refused_defaults: Option<(&'static str, ValueError)>,
 }
@@ -94,6 +96,7 @@ impl Builder {
             clock: None,
             seed: None,
             about: About::default(),
+            lasting_session: false,
             refused_defaults: None,
         }
     }
@@ -127,6 +130,14 @@ impl Builder {
         /// Whether launches, installations, updates, and moves to the foreground and background are reported as
         /// events. Default true; nothing is reported before the application says so.
         automatic_events: bool;
+    }
+
+    /// Whether launch, foreground and background are those of an application that outlives this process and
+    /// for which several processes speak in turn, as scripts do; after a boot it is launched anew. Linux and
+    /// Android only: elsewhere [`build`](Self::build) refuses it. Default false.
+    pub const fn session_across_processes(mut self, lasting: bool) -> Self {
+        self.lasting_session = lasting;
+        self
     }
 
     /// The version of the operating system, for automatic events. Default: left out.
@@ -317,10 +328,16 @@ impl Builder {
         if matches!(client.storage(), QueueStorage::File(file) if file.open_report().newer_segments > 0) {
             client.add_notice(Notice::NewerFormat);
         }
+        let session =
+            if self.lasting_session { Some(Uptime::read().map_err(BuildError::System)?) } else { None };
+        if let Some(uptime) = &session {
+            session::resume(&mut client, Now::read(&clock), uptime).map_err(BuildError::Storage)?;
+        }
         let shared = Arc::new(Shared::new(client, clock, sync));
         runner::start(&shared, transport, self.on_error.take(), self.debug).map_err(BuildError::System)?;
         let settings = Settings {
             about: self.about,
+            session,
             api_key,
             shutdown_timeout: self.shutdown_timeout,
             debug: self.debug,

@@ -15,6 +15,7 @@ use crate::about::About;
 use crate::builder::Builder;
 use crate::error::Error;
 use crate::http::ApiKey;
+use crate::session::{self, Uptime};
 use crate::shared::{QueueClient, Shared, now_or_fault};
 use crate::storage::StorageError;
 
@@ -38,6 +39,8 @@ struct Inner {
 /// What a handle needs to know beside the queue.
 pub(crate) struct Settings {
     pub(crate) about: About,
+    /// The clock of the application's session, if that outlives this process.
+    pub(crate) session: Option<Uptime>,
     /// None over a transport of the application's own.
     pub(crate) api_key: Option<ApiKey>,
     pub(crate) shutdown_timeout: Duration,
@@ -116,6 +119,25 @@ impl Whisperr {
         let accepted = inner.shared.accept(|client, now| say(client, now, device));
         inner.debug(call, &accepted);
         accepted.map(|_| ())
+    }
+
+    /// Says something that belongs to the application's session, and keeps that for the next process.
+    pub(crate) fn say_in_session(
+        &self,
+        call: &str,
+        say: impl FnOnce(
+            &mut QueueClient,
+            Now,
+            Device<'_>,
+        ) -> Option<Result<Accepted, EnqueueError<StorageError>>>,
+    ) -> Result<(), Error> {
+        let said = self.say(call, say);
+        let Some((inner, uptime)) =
+            self.inner.as_ref().and_then(|inner| Some((inner, inner.settings.session.as_ref()?)))
+        else {
+            return said;
+        };
+        said.and(inner.shared.change(|client, now| session::keep(client, now, &uptime.now())))
     }
 
     pub(crate) const fn disabled() -> Self {

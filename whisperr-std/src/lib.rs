@@ -69,6 +69,8 @@ mod recorder;
 #[cfg(feature = "http")]
 mod runner;
 #[cfg(feature = "http")]
+mod session;
+#[cfg(feature = "http")]
 mod shared;
 #[cfg(feature = "http")]
 mod storage;

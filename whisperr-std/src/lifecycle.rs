@@ -1,6 +1,6 @@
 //! The handle's automatic events: launches, foreground and background, screens, opened notifications.
 
-use whisperr_core::ready;
+use whisperr_core::{Session, ready};
 
 use crate::error::Error;
 use crate::handle::Whisperr;
@@ -13,7 +13,10 @@ impl Whisperr {
     /// # Errors
     /// [`Error`]: it is then reported at the next launch.
     pub fn launch(&self, app_version: &str, app_build: &str) -> Result<(), Error> {
-        self.say("launch", |client, now, device| ready(client.launch(now, device, app_version, app_build)))
+        self.say_in_session("launch", |client, now, device| {
+            client.continue_session(now, Session::default());
+            ready(client.launch(now, device, app_version, app_build))
+        })
     }
 
     /// The application came to the foreground: `app_opened`. Does nothing when it is there already.
@@ -21,7 +24,7 @@ impl Whisperr {
     /// # Errors
     /// [`Error`].
     pub fn foreground(&self) -> Result<(), Error> {
-        self.say("foreground", |client, now, device| ready(client.foreground(now, device)))
+        self.say_in_session("foreground", |client, now, device| ready(client.foreground(now, device)))
     }
 
     /// The application went to the background: `app_backgrounded`. What is owed starts on its way.
@@ -29,7 +32,7 @@ impl Whisperr {
     /// # Errors
     /// [`Error`].
     pub fn background(&self) -> Result<(), Error> {
-        self.say("background", |client, now, device| ready(client.background(now, device)))
+        self.say_in_session("background", |client, now, device| ready(client.background(now, device)))
     }
 
     /// A screen is shown: `screen_viewed`, with automatic events switched off, too.

@@ -1,13 +1,57 @@
 //! Launches, foreground and background, screens and opened notifications (contract, section 9).
 
+use core::time::Duration;
+
 use super::{Accepted, Client, EnqueueError, Now};
 use crate::application::{Seen, Version};
 use crate::automatic::{Automatic, AutomaticProperties};
+use crate::clock::{Instant, millis};
 use crate::device::Device;
 use crate::operation::Track;
 use crate::storage::Storage;
 
+/// When the application came to the foreground.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Foreground {
+    since: Instant,
+    /// How long it was there before this client was opened.
+    before: Duration,
+}
+
+impl Foreground {
+    fn lasted(&self, now: Now) -> Duration {
+        now.instant.since(self.since).saturating_add(self.before)
+    }
+}
+
+/// How far the application's session is. Whoever speaks for it from several processes in turn, as scripts do, hands
+/// it on from one to the next; after a boot it starts anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "who keeps it between processes builds it")]
+pub struct Session {
+    /// Whether [`Client::launch`] named a version.
+    pub launched: bool,
+    /// Whether it was in the foreground: what comes next is no cold start.
+    pub opened: bool,
+    /// How long it has been in the foreground, if it is there.
+    pub foreground: Option<Duration>,
+}
+
 impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
+    /// How far the application's session is.
+    #[must_use]
+    pub fn session(&self, now: Now) -> Session {
+        let foreground = self.foreground.map(|foreground| foreground.lasted(now));
+        Session { launched: self.launched, opened: self.was_opened, foreground }
+    }
+
+    /// Goes on with a session that another client has begun.
+    pub fn continue_session(&mut self, now: Now, session: Session) {
+        self.launched = session.launched;
+        self.was_opened = session.opened;
+        self.foreground = session.foreground.map(|before| Foreground { since: now.instant, before });
+    }
+
     /// The application was launched, in this version and build; on a device: it has booted this firmware. Reports an
     /// installation or an update, and goes before the launch's [`foreground`](Self::foreground).
     ///
@@ -66,10 +110,10 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         now: Now,
         device: Device<'_>,
     ) -> Result<Accepted, EnqueueError<S::Error>> {
-        if self.foreground_since.is_some() {
+        if self.foreground.is_some() {
             return Ok(Accepted::default());
         }
-        self.foreground_since = Some(now.instant);
+        self.foreground = Some(Foreground { since: now.instant, before: Duration::ZERO });
         let cold_start = !core::mem::replace(&mut self.was_opened, true);
         self.automatic(now, device, Automatic::Opened { cold_start }).await
     }
@@ -84,10 +128,9 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         now: Now,
         device: Device<'_>,
     ) -> Result<Accepted, EnqueueError<S::Error>> {
-        let since = self.foreground_since.take();
         let mut accepted = Ok(Accepted::default());
-        if let Some(since) = since {
-            let foreground_ms = now.instant.as_millis().saturating_sub(since.as_millis());
+        if let Some(foreground) = self.foreground.take() {
+            let foreground_ms = millis(foreground.lasted(now));
             accepted = self.automatic(now, device, Automatic::Backgrounded { foreground_ms }).await;
         }
         self.delivery.handle_flush();

@@ -6,7 +6,7 @@ use super::{Client, Now};
 use crate::batch::{Batch, Plan};
 use crate::clock::{Instant, UtcMillis};
 use crate::counters::add;
-use crate::dating::Dating;
+use crate::dating::{Dating, Source};
 use crate::delivery::{Action, Exit};
 use crate::fetch::Fetched;
 use crate::ledger::Leaving;
@@ -143,12 +143,15 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     /// written down first, so that a date that was sent stays. Only a storage without room, which
     /// gets some by delivering, is no reason to wait.
     pub(crate) async fn learn_date(&mut self, moment: Moment) -> Result<(), Fault<S::Error>> {
-        if let (None, Moment::Boot { boot, .. }, Some(started)) =
-            (self.boot.dating.date(moment), moment, self.started)
+        let own = self.started.map(|started| (started, Source::Clock));
+        let started = own.or(self.started_by_server.map(|started| (started, Source::Server)));
+        if let (None, Moment::Boot { boot, .. }, Some((started, source))) =
+            (self.boot.dating.date(moment), moment, started)
         {
             // An earlier boot never learnt the time; the start of this one is the best bound there is.
+            let source = if boot == self.boot.number { source } else { Source::LaterBoot };
             let mut learnt = self.boot;
-            learnt.dating.learn(boot, started, boot != self.boot.number);
+            learnt.dating.learn(boot, started, source);
             match learnt.store(&mut self.storage).await {
                 Ok(()) | Err(Fault::Full) => self.boot = learnt,
                 Err(fault) => return Err(fault),
@@ -198,6 +201,9 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     }
 
     pub(crate) fn handle_reply(&mut self, now: Now, reply: Option<Reply>) {
+        if let Some(reply) = &reply {
+            self.learn_server_time(now, reply);
+        }
         self.delivery.handle_reply(now.instant, now.utc, reply);
         self.pinned = self.delivery.in_flight().map(|batch| batch.range());
     }

@@ -271,3 +271,39 @@ fn consent_and_push_tokens_outlive_the_command() {
         ]
     );
 }
+
+#[test]
+fn one_command_says_how_long_ago_another_one_came_to_the_foreground() {
+    if !std::path::Path::new("/proc/sys/kernel/random/boot_id").exists() {
+        println!("SKIPPED: this system does not tell its boots apart");
+        return;
+    }
+    let world = World::new();
+    for args in [
+        "background",
+        "launch 1.0 7",
+        "foreground",
+        "foreground",
+        "screen Home",
+        "background",
+        "background",
+        "foreground",
+        "launch 1.0 7",
+        "foreground",
+    ] {
+        let done = world.run(args);
+        assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{args}");
+    }
+
+    let events = world.collector.events();
+    let told: Vec<_> =
+        events.iter().map(|event| (event["event_type"].clone(), &event["properties"])).collect();
+    let names: Vec<_> = told.iter().map(|(name, _)| name.as_str().unwrap()).collect();
+    let expected =
+        ["app_installed", "app_opened", "screen_viewed", "app_backgrounded", "app_opened", "app_opened"];
+    assert_eq!(names, expected);
+    let cold: Vec<_> = told.iter().filter_map(|(_, properties)| properties["cold_start"].as_bool()).collect();
+    assert_eq!(cold, [true, false, true]);
+    assert!(told[3].1["foreground_ms"].is_u64(), "{events:?}");
+    assert!(told.iter().all(|(_, properties)| properties["app_version"] == "1.0"), "{events:?}");
+}

@@ -162,8 +162,8 @@ mod tests {
             (&[][..], "no command"),
             (
                 &["trak"],
-                "the command is none of track, identify, reset, push-token, opt-out, opt-in, launch, screen, flush, \
-                 status, pipe",
+                "the command is none of track, identify, reset, push-token, opt-out, opt-in, launch, foreground, \
+                 background, screen, flush, status, pipe",
             ),
             (&["opt-out", "now"], "opt-out takes no arguments"),
             (&["launch", "1.0"], "launch needs a BUILD"),

@@ -2,6 +2,7 @@
 
 use core::convert::Infallible;
 use core::time::Duration;
+use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
@@ -63,11 +64,17 @@ pub(crate) fn open_offline(settings: &Settings) -> Result<Whisperr, Failure> {
     unlocked(|| builder(settings, key).build_with_transport(Offline))
 }
 
+/// Whether one command can go on with the session of another: this system tells its boots apart.
+pub(crate) fn has_session() -> bool {
+    Path::new("/proc/sys/kernel/random/boot_id").exists()
+}
+
 fn builder(settings: &Settings, key: &str) -> Builder {
     let builder = Whisperr::builder(key)
         .max_queue_size(settings.max_queue.unwrap_or(MAX_QUEUE))
         // Each command says itself how long it delivers.
         .shutdown_timeout(Duration::ZERO)
+        .session_across_processes(has_session())
         .on_error(|notice| exit::say(&format_args!("{}: {notice}", notice.kind().as_str())));
     match &settings.queue {
         Some(queue) => builder.queue_dir(queue),

@@ -64,11 +64,21 @@ pub(crate) enum Call {
     OptIn,
     PushToken,
     Launch,
+    Foreground,
+    Background,
     Screen,
 }
 
 impl Call {
-    const ALL: [Self; 5] = [Self::OptOut, Self::OptIn, Self::PushToken, Self::Launch, Self::Screen];
+    const ALL: [Self; 7] = [
+        Self::OptOut,
+        Self::OptIn,
+        Self::PushToken,
+        Self::Launch,
+        Self::Foreground,
+        Self::Background,
+        Self::Screen,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -76,6 +86,8 @@ impl Call {
             Self::OptIn => "opt-in",
             Self::PushToken => "push-token",
             Self::Launch => "launch",
+            Self::Foreground => "foreground",
+            Self::Background => "background",
             Self::Screen => "screen",
         }
     }
@@ -83,7 +95,7 @@ impl Call {
     /// What it takes, in the words of the help.
     const fn takes(self) -> &'static [&'static str] {
         match self {
-            Self::OptOut | Self::OptIn => &[],
+            Self::OptOut | Self::OptIn | Self::Foreground | Self::Background => &[],
             Self::PushToken => &["TOKEN"],
             Self::Launch => &["VERSION", "BUILD"],
             Self::Screen => &["NAME"],
@@ -153,7 +165,7 @@ impl Command {
                 Some(call) => Self::Say(Say::new(call)),
                 None => {
                     let text = "the command is none of track, identify, reset, push-token, opt-out, opt-in, launch, \
-                                screen, flush, status, pipe";
+                                foreground, background, screen, flush, status, pipe";
                     return Err(Failure::usage(text));
                 }
             },

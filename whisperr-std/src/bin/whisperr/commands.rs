@@ -8,7 +8,7 @@ use serde_json::json;
 use whisperr_std::{Channel, Error, Json, PushToken, Status, Whisperr};
 
 use crate::args::Settings;
-use crate::client::{Manner, open, open_offline};
+use crate::client::{Manner, has_session, open, open_offline};
 use crate::command::{Call, Command, Identify, Say, Track};
 use crate::deliver::{deliver, finish};
 use crate::exit::{Exit, Failure};
@@ -62,6 +62,15 @@ impl Say {
             Call::OptOut => whisperr.opt_out(),
             Call::OptIn => whisperr.opt_in(),
             Call::Launch => whisperr.launch(self.text(0), self.text(1)),
+            Call::Foreground | Call::Background if !has_session() => {
+                return Err(
+                    "foreground and background need Linux with /proc: one command cannot tell how long \
+                            ago another one ran"
+                        .into(),
+                );
+            }
+            Call::Foreground => whisperr.foreground(),
+            Call::Background => whisperr.background(),
             Call::Screen => whisperr.screen(self.text(0)),
             Call::PushToken => {
                 let mut token = PushToken::new(self.text(0));

@@ -21,6 +21,10 @@ Usage: whisperr [options] COMMAND
   opt-in                records again
   launch VERSION BUILD  the application was started in this version: reports an
                         installation or an update, once
+  foreground            it came to the foreground, or the device woke up
+  background            it left the foreground, or the device goes to sleep: says
+                        how long it was there. Both belong to one session from
+                        launch to launch, or to the next boot; Linux only
   screen NAME           a screen is shown
   flush                 delivers what is owed
   status                what is owed, as one JSON object
