@@ -105,6 +105,14 @@ impl Seen {
         if was_recorded { Some(current) } else { before }
     }
 
+    /// Whether the event that belongs to it was not recorded.
+    pub(crate) fn is_unrecorded(&self, next: Seq) -> bool {
+        matches!(
+            self.bytes.get(..self.len).and_then(<[u8]>::split_first_chunk::<10>),
+            Some(([LAYOUT, 1, seq @ ..], _)) if Seq::new(u64::from_le_bytes(*seq)) >= next
+        )
+    }
+
     /// The version in it, whatever became of its event.
     pub(crate) fn current(&self) -> Option<Version<'_>> {
         self.last(Seq::LAST)
@@ -130,6 +138,8 @@ mod tests {
 
         let updated = Seen::new(new, Some(Seq::new(9)), Some(old));
         assert_eq!((updated.last(Seq::new(9)), updated.last(Seq::new(10))), (Some(old), Some(new)));
+        assert!(updated.is_unrecorded(Seq::new(9)) && !updated.is_unrecorded(Seq::new(10)));
+        assert!(!Seen::new(new, None, None).is_unrecorded(Seq::FIRST));
         let installed = Seen::new(new, Some(Seq::new(1)), None);
         assert_eq!((installed.last(Seq::new(1)), installed.last(Seq::new(2))), (None, Some(new)));
         assert_eq!(Seen::new(new, None, None).last(Seq::FIRST), Some(new));

@@ -87,7 +87,7 @@ pub enum EnqueueError<E> {
     },
     /// The call asked for persistence, and the storage is memory, or set to be never synced.
     NotPersistent,
-    /// The storage failed.
+    /// The storage failed. Wake the runner: the operation may be in the queue all the same.
     Storage(Fault<E>),
 }
 
@@ -190,8 +190,6 @@ pub struct Client<S, B> {
     identity: Identity,
     push: Push,
     opt_out: OptOut,
-    /// The operation that opts the push token out, after an opt-out.
-    farewell: Option<Seq>,
     delivery: Delivery,
     config: Config,
     boot: Boot,
@@ -205,6 +203,9 @@ pub struct Client<S, B> {
     pinned: Option<SeqRange>,
     /// Whether the storage held nothing of an earlier client at the start.
     is_fresh: bool,
+    /// Whether a version may be written down whose event was not recorded and whose number another
+    /// operation would take.
+    unsettled: bool,
     /// Whether the application said its version since the start.
     launched: bool,
     /// Whether it was in the foreground since the start, and since when it is.
@@ -280,7 +281,6 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             identity,
             push,
             opt_out,
-            farewell: None,
             delivery,
             config: *config,
             boot,
@@ -290,6 +290,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             started_by_server: None,
             pinned: None,
             is_fresh,
+            unsettled: true,
             launched: false,
             was_opened: false,
             foreground: None,
@@ -312,6 +313,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         if damaged > 0 {
             client.check_carrier().await.map_err(OpenError::Storage)?;
         }
+        client.settle_launch().await;
         if client.resume_opt_out(now).await.is_err() {
             client.delivery.add_notice(Notice::Storage);
         }

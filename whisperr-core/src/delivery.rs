@@ -155,6 +155,8 @@ pub struct Delivery {
     stopped: bool,
     /// An interval was begun since the start.
     started: bool,
+    /// The driver was told to wait without a limit, since nothing was owed.
+    asleep: bool,
     /// The level of the backoff; rises with failures, falls with successes.
     level: u8,
     /// Failures in a row since a success or a flush.
@@ -196,6 +198,7 @@ impl Delivery {
             paused: false,
             stopped: false,
             started: false,
+            asleep: false,
             level: 0,
             failures: 0,
             exhausted: false,
@@ -230,8 +233,7 @@ impl Delivery {
                 }
                 due || !armed
             }
-            // The driver sleeps without a limit only while nothing is owed.
-            _ => owed <= 1 && !self.paused,
+            _ => self.asleep && !self.paused,
         }
     }
 
@@ -284,6 +286,7 @@ impl Delivery {
         if let Some(notice) = self.notices.take() {
             return Action::Notify(notice);
         }
+        self.asleep = false;
         match &self.state {
             // Also when stopped: what is acknowledged should not be sent again after the restart.
             State::Settling { batch, until, .. } if now >= *until => return Action::Remove(*batch),
@@ -300,6 +303,7 @@ impl Delivery {
             if let State::Waiting { until, .. } = &mut self.state {
                 *until = None;
             }
+            self.asleep = true;
             return Action::Wait { until: None };
         }
         if self.paused {

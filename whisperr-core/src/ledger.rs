@@ -124,6 +124,7 @@ impl Page {
     /// of those that were about to leave still there.
     pub(crate) fn settle(&self, owed: u32, next: Seq, damaged: u32, stayed: u32) -> Totals {
         let mut totals = self.totals;
+        let mut undone = u64::from(stayed);
         if let Some((_, _, how)) = self.leaving {
             let exit = match how {
                 Leaving::Acknowledged { .. } => &mut totals.acknowledged,
@@ -132,12 +133,14 @@ impl Page {
                 Leaving::Damaged => &mut totals.damaged,
                 Leaving::Deleted => &mut totals.deleted,
             };
-            *exit = exit.saturating_sub(stayed.into());
+            // More than those were found: a cut has brought others back, which left before.
+            undone = undone.min(*exit);
+            *exit = exit.saturating_sub(undone);
             if let Leaving::Acknowledged { rejected } = how {
                 totals.rejected = totals.rejected.saturating_sub(u64::from(rejected.min(stayed)));
             }
         }
-        let before = u64::from(self.owed).saturating_add(stayed.into());
+        let before = u64::from(self.owed).saturating_add(undone);
         let found = u64::from(owed).saturating_add(damaged.into());
         let numbered = next.get().saturating_sub(self.next);
         // A storage steps over numbers that it cannot read; those are no operations.
@@ -187,7 +190,7 @@ mod tests {
             for owed in 0..40 {
                 for numbered in [0, 1, 5, 60, 5000] {
                     for damaged in 0..4 {
-                        for stayed in 0..=(if leaving.is_some() { owed.min(2) } else { 0 }) {
+                        for stayed in 0..=(if leaving.is_some() { owed } else { 0 }) {
                             let settled = page.settle(owed, Seq::new(31 + numbered), damaged, stayed);
                             // What was damaged is in its own sum, not among what is owed.
                             assert!(

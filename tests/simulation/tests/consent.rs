@@ -226,3 +226,33 @@ fn the_medium_holds_nothing_of_what_was_deleted() {
 
     assert!(!disk.files().values().any(|file| file.windows(11).any(|bytes| bytes == b"door_opened")));
 }
+
+#[test]
+fn a_full_medium_makes_room_for_the_choice_by_what_is_deleted() {
+    let mut world = World::new(1, Options { storage_bytes: 2000, ..Options::default() });
+    world.network().script(|_, _| reply(503));
+    while world.status().counters.evicted == 0 {
+        track(&mut world, "door_opened");
+    }
+
+    world.opt_out().unwrap();
+
+    assert_eq!(world.status().owed, 0);
+    world.crash();
+    track(&mut world, "door_closed");
+    assert_eq!(world.status().owed, 0);
+}
+
+#[test]
+fn what_is_said_after_an_opt_out_is_not_taken_for_what_it_deleted() {
+    let mut world = world();
+    world.opt_out().unwrap();
+    world.opt_in().unwrap();
+    track(&mut world, "door_opened");
+    track(&mut world, "door_closed");
+
+    world.crash();
+
+    let ledger = world.with(|client| client.ledger());
+    assert_eq!((ledger.accepted, ledger.owed, ledger.evicted), (2, 2, 0));
+}

@@ -1,11 +1,6 @@
 //! Dates, windows and clocks that are wrong or not there (contract, section 2; design, section 4), on the
 //! production core in simulated time.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test may fail"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use whisperr_core::{Client, FlushProgress, Identify, Notice, Reply, Track, props};
 use whisperr_simulation::{Answer, Options, World, lost_reply, reply};

@@ -12,10 +12,6 @@ use serde_json::Value;
 use whisperr_core::{Channel, Config, FlushProgress, Identify, Notice, Reply, Stop, Track, Waiting, props};
 use whisperr_simulation::{Answer, Options, StorageFaults, World, lost_reply, no_reply, reply, retry_after};
 
-/// When a world starts: 2026-05-31T12:00:00Z.
-const UTC_START: i64 = 1_780_228_800_000;
-const DAY_MS: i64 = 86_400_000;
-
 fn world() -> World {
     World::new(1, Options::default())
 }

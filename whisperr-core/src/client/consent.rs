@@ -17,7 +17,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     /// on with the deletion until it is done.
     pub async fn opt_out(&mut self, now: Now) -> Result<Accepted, EnqueueError<S::Error>> {
         self.learn_time(now);
-        if self.opt_out == OptOut::Done {
+        if self.opt_out.is_done() {
             return Ok(Accepted::default());
         }
         // Before anything is waited for: whoever drops this call has opted out.
@@ -35,9 +35,8 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         if self.opt_out == OptOut::Begun {
             accepted = self.finish_opt_out(now).await?;
         }
-        if self.opt_out == OptOut::Done {
+        if self.opt_out.is_done() {
             self.push.forget(&mut self.storage).await.map_err(EnqueueError::Storage)?;
-            self.farewell = None;
             OptOut::No.store(&mut self.storage).await.map_err(EnqueueError::Storage)?;
             self.opt_out = OptOut::No;
         }
@@ -57,34 +56,48 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         self.pinned = None;
         self.wipes = self.wipes.wrapping_add(1);
         self.delivery.handle_wiped();
-        OptOut::Begun.store(&mut self.storage).await.map_err(EnqueueError::Storage)?;
-        let all = SeqRange { first: Seq::FIRST, last: Seq::LAST };
-        self.note_leaving(all, self.queue.owed(), Leaving::Deleted).await;
+        let noted = match OptOut::Begun.store(&mut self.storage).await {
+            Ok(()) => true,
+            // What is to be deleted is in the way: a crash before there is room has deleted it, and nothing else.
+            Err(Fault::Full) => false,
+            Err(fault) => return Err(EnqueueError::Storage(fault)),
+        };
+        // What cannot be summed up can be deleted.
+        let _summed = self.queue.refresh(&mut self.storage).await;
+        // What is accepted from here on is not among it.
+        let last = Seq::new(self.storage.next_seq().get().saturating_sub(1));
+        self.note_leaving(SeqRange { first: Seq::FIRST, last }, self.queue.owed(), Leaving::Deleted).await;
         let wiped = self.queue.wipe(&mut self.storage).await;
         self.note_changes();
         wiped.map_err(EnqueueError::Storage)?;
+        if !noted {
+            OptOut::Begun.store(&mut self.storage).await.map_err(EnqueueError::Storage)?;
+        }
         let accepted = self.say_farewell(now).await?;
-        OptOut::Done.store(&mut self.storage).await.map_err(EnqueueError::Storage)?;
-        self.opt_out = OptOut::Done;
+        self.finish(accepted.seq).await.map_err(EnqueueError::Storage)?;
         Ok(accepted)
+    }
+
+    async fn finish(&mut self, farewell: Option<Seq>) -> Result<(), Fault<S::Error>> {
+        let done = OptOut::Done { farewell };
+        done.store(&mut self.storage).await?;
+        self.opt_out = done;
+        Ok(())
     }
 
     /// Tells the server that the token which was delivered is not to be used. It is remembered until that is
     /// done: a power cut may leave the choice and not this operation, which is then said again.
     async fn say_farewell(&mut self, now: Now) -> Result<Accepted, EnqueueError<S::Error>> {
-        let told = match self.opt_token_out(now).await {
-            Err(EnqueueError::Storage(fault)) => return Err(EnqueueError::Storage(fault)),
+        match self.opt_token_out(now).await {
+            Err(EnqueueError::Storage(fault)) => Err(EnqueueError::Storage(fault)),
             // On a device with small records a long token cannot be told. That must not keep anything here.
-            told => told.unwrap_or_default(),
-        };
-        self.farewell = told.seq;
-        Ok(told)
+            told => Ok(told.unwrap_or_default()),
+        }
     }
 
     /// Operations left the queue: the farewell may have been among them.
     pub(super) async fn note_farewell(&mut self, gone: SeqRange) {
-        if self.farewell.is_some_and(|seq| gone.contains(seq)) {
-            self.farewell = None;
+        if self.opt_out.farewell().is_some_and(|seq| gone.contains(seq)) {
             // Where this fails, it is said once more after the next start.
             let _forgotten = self.push.forget(&mut self.storage).await;
         }
@@ -98,17 +111,21 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
 
     /// What a crash left of an opt-out.
     pub(super) async fn resume_opt_out(&mut self, now: Now) -> Result<(), Fault<S::Error>> {
+        let (owed, head) = (self.queue.owed(), self.queue.head());
         let resumed = match self.opt_out {
-            OptOut::Begun => self.finish_opt_out(now).await,
-            // Nothing but the farewell is in the queue of somebody who has opted out.
-            OptOut::Done if self.push.carrier().is_some() && self.queue.owed() == 0 => {
-                self.say_farewell(now).await
-            }
-            OptOut::Done => {
-                self.farewell = (self.queue.owed() > 0).then(|| self.queue.head());
-                return Ok(());
-            }
             OptOut::No => return Ok(()),
+            OptOut::Done { farewell } if owed == 1 && farewell == Some(head) => return Ok(()),
+            OptOut::Done { .. } if owed == 0 && self.push.carrier().is_none() => return Ok(()),
+            OptOut::Done { .. } if owed == 0 => match self.say_farewell(now).await {
+                Ok(told) => return self.finish(told.seq).await,
+                refused => refused,
+            },
+            // A power cut took an opt-in, and left what was said after it.
+            OptOut::Done { .. } => {
+                self.opt_out = OptOut::Begun;
+                self.finish_opt_out(now).await
+            }
+            OptOut::Begun => self.finish_opt_out(now).await,
         };
         match resumed {
             Err(EnqueueError::Storage(fault)) => Err(fault),

@@ -58,6 +58,8 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
 
     /// Writes down that operations are about to leave. Without a medium that takes it, they leave all the same.
     pub(super) async fn note_leaving(&mut self, range: SeqRange, count: u32, how: Leaving) {
+        // What left before is not among it.
+        self.note_changes();
         let mut page = self.page();
         let exit = match how {
             Leaving::Acknowledged { .. } => &mut page.totals.acknowledged,

@@ -84,21 +84,36 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         };
         let own = own.filter(|_| self.config.automatic_events && !self.is_opted_out());
         let seen = Seen::new(version, own.is_some().then_some(seq), last);
+        self.unsettled = true;
         seen.store(&mut self.storage).await.map_err(EnqueueError::Storage)?;
         self.launched = true;
         let Some(own) = own else { return Ok(Accepted::default()) };
         let properties = AutomaticProperties { own, device, application: Some(version) };
         let event = Track::new(own.event_type()).properties(properties).device(device);
-        let reported = self.track(now, &event).await;
+        let reported = self.record_track(now, &event).await;
         if reported.is_err() {
             // Its number is another operation's: what was seen before counts again.
-            let _as_before = stored.store(&mut self.storage).await;
+            self.settle_launch().await;
         } else {
+            self.unsettled = false;
             // Before the event can be sent: a power cut that took both back would report it once more. Where this
             // fails, or cannot be, it may.
             let _durable = self.storage.persist().await;
         }
         reported
+    }
+
+    /// Takes back what a launch wrote down whose event was not recorded, before another operation takes its number.
+    pub(super) async fn settle_launch(&mut self) {
+        if !self.unsettled {
+            return;
+        }
+        let Ok(seen) = Seen::load(&mut self.storage).await else { return };
+        let next = self.storage.next_seq();
+        self.unsettled = seen.is_unrecorded(next) && {
+            let before = seen.last(next).map_or(Seen::NOTHING, |before| Seen::new(before, None, None));
+            before.store(&mut self.storage).await.is_err()
+        };
     }
 
     /// The application came to the foreground; on a device: it woke up. Does nothing when it is there already.

@@ -27,6 +27,15 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         now: Now,
         event: &Track<'_, P, C>,
     ) -> Result<Accepted, EnqueueError<S::Error>> {
+        self.settle_launch().await;
+        self.record_track(now, event).await
+    }
+
+    pub(super) async fn record_track<P: Properties, C: Properties>(
+        &mut self,
+        now: Now,
+        event: &Track<'_, P, C>,
+    ) -> Result<Accepted, EnqueueError<S::Error>> {
         self.learn_time(now);
         let event_type = EventType::parse(event.event_type)?;
         let explicit = event.user.map(UserId::parse).transpose()?;
@@ -71,8 +80,8 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     /// owed; it is never evicted.
     ///
     /// # Errors
-    /// See [`EnqueueError`]. When the storage takes the operation and then fails to note the user,
-    /// the identify may be delivered although the current user stays who it was.
+    /// See [`EnqueueError`]. When the storage takes the operation and then fails to note the user or the push
+    /// token, the identify may be delivered although the current user stays who it was.
     pub async fn identify<T: Properties>(
         &mut self,
         now: Now,
@@ -86,6 +95,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             self.identity.set_user(&mut self.storage, user).await.map_err(EnqueueError::Storage)?;
             return Ok(Accepted::default());
         }
+        self.settle_launch().await;
         let seq = self.storage.next_seq();
         let known = Pair::load(&mut self.storage).await.map_err(EnqueueError::Storage)?;
         let has_push = identify.explicit().any(|channel| channel.kind == ChannelKind::Push);
@@ -114,10 +124,11 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         drop(said);
         let pair = new.map(|new| Pair::new(seq, user, new.token));
         let wake = self.append(now, seq, len, Kind::Identify).await?;
-        self.identity.set_user(&mut self.storage, user).await.map_err(EnqueueError::Storage)?;
         if let Some(pair) = pair {
             self.push.remember(&mut self.storage, &pair).await.map_err(EnqueueError::Storage)?;
         }
+        // The user goes last: whoever is told of a failure is still who it was.
+        self.identity.set_user(&mut self.storage, user).await.map_err(EnqueueError::Storage)?;
         if takes_held {
             self.push.drop_held();
         }

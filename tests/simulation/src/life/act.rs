@@ -33,6 +33,9 @@ enum Kind {
     Look,
     Settings,
     Wipe,
+    Token,
+    Stage,
+    Consent,
 }
 
 impl<M: Medium> Being<M> {
@@ -54,6 +57,9 @@ impl<M: Medium> Being<M> {
             (Kind::Look, w.look),
             (Kind::Settings, w.settings),
             (Kind::Wipe, w.wipe),
+            (Kind::Token, w.token),
+            (Kind::Stage, w.lifecycle),
+            (Kind::Consent, w.consent),
         ];
         let total = table.iter().map(|(_, weight)| weight).sum();
         let mut drawn = self.choices.below(total);
@@ -144,6 +150,9 @@ impl<M: Medium> Being<M> {
                 self.die(false)?;
             }
             Kind::Wipe => self.wipe()?,
+            Kind::Token => self.set_token()?,
+            Kind::Stage => self.go_on_stage()?,
+            Kind::Consent => self.change_consent()?,
         }
         if self.world.medium().is_off() {
             self.seen("cut in the middle of a call");
@@ -153,7 +162,7 @@ impl<M: Medium> Being<M> {
     }
 
     /// How many polls a call gets before it is dropped.
-    fn patience(&self) -> u32 {
+    pub(super) fn patience(&self) -> u32 {
         if self.world.faults().rates().slow > 0 && self.choices.percent(20) {
             self.choices.one_of(&[1, 2, 3, 5])
         } else {
@@ -166,14 +175,19 @@ impl<M: Medium> Being<M> {
         "x".repeat(usize::try_from(self.choices.below(longest)).unwrap_or(0))
     }
 
-    fn next_seq(&mut self) -> u64 {
+    pub(super) fn next_number(&mut self) -> u64 {
+        let n = self.next;
+        self.next += 1;
+        n
+    }
+
+    pub(super) fn next_seq(&mut self) -> u64 {
         use whisperr_core::Storage;
         self.world.call(async |client, _| client.storage().next_seq().get())
     }
 
     fn track(&mut self) -> Result<(), Violation> {
-        let n = self.next;
-        self.next += 1;
+        let n = self.next_number();
         let user = self.choices.one_of(&[None, None, Some(1), Some(2)]);
         let text = self.text();
         let poison = self.choices.percent(self.setup.poison_percent);
@@ -187,92 +201,85 @@ impl<M: Medium> Being<M> {
         }
         let seq = self.next_seq();
         let patience = self.patience();
-        let mut rung = false;
-        let tracked = self.world.call_for(patience, async |client, now| {
-            let accepted = client.track(now, &event).await;
-            accepted.map(|accepted| {
-                rung = accepted.wake;
-                accepted.message_id.map(|id| id.to_string())
-            })
-        });
-        self.world.ring(rung || tracked.is_none());
+        let tracked = self.world.call_for(patience, async |client, now| client.track(now, &event).await);
+        let ok = tracked.as_ref().and_then(|tracked| tracked.as_ref().ok());
+        self.world.ring(tracked.is_none() || ok.is_some_and(|accepted| accepted.wake));
         let (visitor, user) = (self.visitor, user.or(self.user));
-        let mut said = Said {
-            seq,
-            event: true,
-            subject: user.map_or(Subject::Visitor(visitor), Subject::User),
-            visitor,
-            message_id: None,
-            utc,
-            place: Place::Unpromised,
-            durable: false,
-            gone: false,
-            revived: false,
-        };
+        let subject = user.map_or(Subject::Visitor(visitor), Subject::User);
+        let mut said = Said::new(seq, true, subject, visitor);
+        said.utc = utc;
         self.note(format!("track {n} as {seq}: {tracked:?}"));
-        match tracked {
-            Some(Ok(id)) => {
-                said.message_id = id;
+        match (tracked, self.consent.out) {
+            (Some(Ok(accepted)), Some(true)) if accepted.seq.is_some() => {
+                self.violated("I8", format!("{n} was recorded after an opt-out"))
+            }
+            (Some(Ok(accepted)), Some(false)) if accepted.seq.is_none() => {
+                self.violated("I6", format!("{n} was not recorded"))
+            }
+            (Some(Ok(accepted)), _) => {
+                if accepted.seq.is_none() {
+                    return Ok(());
+                }
+                said.message_id = accepted.message_id.map(|id| id.to_string());
                 said.place = Place::Owed;
                 self.accepted(n, said)
             }
-            Some(Err(_)) => {
+            (Some(Err(_)), _) => {
                 self.seen("track refused");
-                self.model.say(n, said);
-                self.check_call(n)
+                self.not_accepted(n, said, true)
             }
-            None => {
-                self.cancelled = true;
-                self.dropped_calls += 1;
-                self.seen("call dropped half way");
-                self.model.say(n, said);
-                Ok(())
-            }
+            (None, _) => self.not_accepted(n, said, false),
         }
     }
 
+    /// A call failed, or was dropped half way: what it said may be there or not.
+    pub(super) fn not_accepted(&mut self, n: u64, said: Said, called: bool) -> Result<(), Violation> {
+        self.model.say(n, said);
+        if called {
+            return self.check_call(n);
+        }
+        self.cancelled = true;
+        self.dropped_calls += 1;
+        self.seen("call dropped half way");
+        Ok(())
+    }
+
     fn identify(&mut self) -> Result<(), Violation> {
-        let n = self.next;
-        self.next += 1;
+        let n = self.next_number();
         let user = self.choices.one_of(&[1, 2, 3]);
         let (text, name) = (self.text(), user_id(user));
         let seq = self.next_seq();
         let patience = self.patience();
         let traits = props! { "n" => n, "text" => &text[..] };
         let identify = Identify::new(&name).traits(traits).email("ada@example.com");
-        let mut rung = false;
-        let identified = self.world.call_for(patience, async |client, now| {
-            let accepted = client.identify(now, &identify).await;
-            accepted.map(|accepted| rung = accepted.wake)
-        });
-        self.world.ring(rung || !matches!(identified, Some(Ok(()))));
+        let mut said = Said::new(seq, false, Subject::User(user), self.visitor);
+        said.says = self.tokens_of_identify(user);
+        let identified =
+            self.world.call_for(patience, async |client, now| client.identify(now, &identify).await);
+        let ok = identified.as_ref().and_then(|identified| identified.as_ref().ok());
+        self.world.ring(ok.is_none_or(|accepted| accepted.wake));
         self.note(format!("identify {n} as {seq}: {identified:?}"));
-        let mut said = Said {
-            seq,
-            event: false,
-            subject: Subject::User(user),
-            visitor: self.visitor,
-            message_id: None,
-            utc: None,
-            place: Place::Unpromised,
-            durable: false,
-            gone: false,
-            revived: false,
-        };
         match identified {
-            Some(Ok(())) => {
-                said.place = Place::Owed;
+            Some(Ok(accepted)) => {
                 self.set_user(Some(user));
+                match (accepted.seq, self.consent.out) {
+                    (Some(_), Some(true)) => {
+                        return self.violated("I8", format!("{n} was recorded after an opt-out"));
+                    }
+                    (None, Some(false)) => return self.violated("I6", format!("{n} was not recorded")),
+                    (None, _) => return Ok(()),
+                    (Some(_), _) => {}
+                }
+                self.identified(user, n, true);
+                said.place = Place::Owed;
                 self.accepted(n, said)
             }
             _ => {
-                self.cancelled |= identified.is_none();
-                self.dropped_calls += u64::from(identified.is_none());
                 self.seen("identify refused");
                 self.users.push(Some(user));
                 self.dropped_users.push(Some(user));
-                self.model.say(n, said);
-                if identified.is_some() { self.check_call(n) } else { Ok(()) }
+                self.identified(user, n, false);
+                self.not_accepted(n, said, identified.is_some())
             }
         }
     }
@@ -281,6 +288,7 @@ impl<M: Medium> Being<M> {
         let patience = self.patience();
         let reset = self.world.call_for(patience, async |client, _| client.reset().await);
         self.note(format!("reset: {reset:?}"));
+        self.speech.reset(matches!(reset, Some(Ok(()))));
         if matches!(reset, Some(Ok(()))) {
             self.set_user(None);
             self.visitors += 1;
@@ -308,7 +316,7 @@ impl<M: Medium> Being<M> {
     }
 
     /// An operation was accepted; under `Fsync::Always` it is so only once it is durable.
-    fn accepted(&mut self, n: u64, mut said: Said) -> Result<(), Violation> {
+    pub(super) fn accepted(&mut self, n: u64, mut said: Said) -> Result<(), Violation> {
         self.seen("accepted");
         said.durable = !M::SYNCS;
         self.model.say(n, said);
@@ -334,6 +342,7 @@ impl<M: Medium> Being<M> {
             self.users = vec![self.user];
             self.users.extend(self.dropped_users.iter().copied());
             self.unsure_visitor = false;
+            self.consent.synced();
         } else {
             self.seen("sync failed");
         }
@@ -419,6 +428,13 @@ impl<M: Medium> Being<M> {
         self.world.call(async |client, _| Client::resume(client));
         self.paused = false;
         self.world.ring(true);
+        self.drain()?;
+        // Whoever opts in again is heard again.
+        self.opt_in()?;
+        if self.consent.out != Some(false) {
+            return self.violated("L1", "opting in fails although nothing does".to_owned());
+        }
+        self.set_token()?;
         self.drain()
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use whisperr_core::{Notice, Storage, Waiting, ready};
 
 use super::content::check_content;
-use super::model::{Exit, Place, delta};
+use super::model::{Exit, FAREWELL, Place, delta};
 use super::{Being, Violation, numbers};
 use crate::choices::Choices;
 use crate::faulty::Rates;
@@ -19,6 +19,7 @@ impl<M: Medium> Being<M> {
     /// Takes what replies settled, and explains everything that left the queue.
     pub(super) fn settle(&mut self) -> Result<(), Violation> {
         self.take_replies();
+        self.settle_consent();
         if let Some(violation) = self.server.borrow_mut().violation.take() {
             return Err(violation);
         }
@@ -42,7 +43,8 @@ impl<M: Medium> Being<M> {
                 _ => continue,
             };
             for n in &sent.carried {
-                self.model.settled.insert(*n, exit);
+                let n = if *n == FAREWELL { self.model.farewell() } else { *n };
+                self.model.settled.insert(n, exit);
             }
         }
     }
@@ -56,30 +58,59 @@ impl<M: Medium> Being<M> {
         self.look(Some(n))
     }
 
+    pub(super) fn look_when_free(&mut self) -> Result<(), Violation> {
+        if self.world.is_free() { self.look(None) } else { Ok(()) }
+    }
+
     fn look(&mut self, call: Option<u64>) -> Result<(), Violation> {
         if self.is_unread() {
             return Ok(());
         }
         let stored = self.stored();
         let status = self.world.status();
-        let left = self.model.look(stored)?;
+        let farewell = self.model.settled.get(&FAREWELL).copied();
+        let mut left = self.model.look(stored)?;
         let changed = delta(&self.model.counters, &status.counters);
         self.model.counters = status.counters;
         let count = |exit: Exit| changed.iter().find(|(of, _)| *of == exit).map_or(0, |(_, count)| *count);
         // What a dropped call left behind may have come and gone unseen.
         let mut unseen = core::mem::take(&mut self.dropped_calls);
+        let mut deleted = count(Exit::Deleted);
         for exit in [Exit::Acknowledged, Exit::Dropped] {
-            let settled = left.settled.iter().filter(|of| **of == exit).count() as u64;
+            let mut settled = left.settled.iter().filter(|of| **of == exit).count() as u64;
+            // Answered, and deleted before it was removed for that.
+            let instead = settled.saturating_sub(count(exit)).min(deleted);
+            settled -= instead;
+            deleted -= instead;
+            let own = left.unexplained.iter().position(|n| *n >= FAREWELL);
+            if count(exit) > settled && (farewell == Some(exit) || own.is_some()) {
+                // The client's own word came and went between two looks, perhaps in place of one that was deleted.
+                settled += 1;
+                self.model.settled.remove(&FAREWELL);
+                if let Some(own) = own {
+                    let own = left.unexplained.remove(own);
+                    self.model.leave(own, exit);
+                }
+            }
             let more = count(exit).checked_sub(settled).and_then(|more| unseen.checked_sub(more));
             if let Some(rest) = more {
                 unseen = rest;
             } else {
-                return self.violated("I6", format!("{settled} left {exit:?}, {} counted", count(exit)));
+                let (counted, settled_here) = (count(exit), &self.model.settled);
+                let detail = format!(
+                    "{settled} left {exit:?}, {counted} counted: {left:?}, answered {settled_here:?}"
+                );
+                return self.violated("I6", detail);
             }
         }
-        let others = [Exit::Evicted, Exit::Expired, Exit::Damaged, Exit::Deleted];
-        let surfaced: u64 = others.iter().map(|exit| count(*exit)).sum();
+        let others = [Exit::Evicted, Exit::Expired, Exit::Damaged];
+        let surfaced = others.iter().map(|exit| count(*exit)).sum::<u64>();
         let unexplained = left.unexplained.len() as u64;
+        if self.model.farewell_below > 0 {
+            // An opt-out that is begun anew deletes the client's own word, which nobody has seen.
+            deleted = deleted.min(unexplained.saturating_sub(surfaced));
+        }
+        let surfaced = surfaced + deleted;
         if unexplained > surfaced || surfaced > unexplained.saturating_add(unseen) {
             let detail = format!("{:?} left without a reply; counted: {changed:?}", left.unexplained);
             let invariant = if unexplained > surfaced { "I1" } else { "I6" };
@@ -94,17 +125,24 @@ impl<M: Medium> Being<M> {
                 expired -= 1;
                 self.seen("expired");
                 self.model.leave(n, Exit::Expired);
-            } else if count(Exit::Evicted) > 0 {
+            } else if count(Exit::Evicted) > 0 && deleted == 0 {
                 self.check_evicted(n, call)?;
                 self.model.leave(n, Exit::Evicted);
             } else if count(Exit::Damaged) > 0 {
                 self.model.leave(n, Exit::Damaged);
+            } else if deleted > 0 && self.consent.was_out {
+                self.model.leave(n, Exit::Deleted);
             } else {
                 return self.violated("I8", format!("{n} expired, but it is not too old"));
             }
         }
         if !M::SYNCS {
             self.model.synced(true);
+        }
+        if self.consent.out == Some(false) {
+            // Whatever an opt-out has led to was seen.
+            self.consent.may_delete = false;
+            self.model.farewell_below = 0;
         }
         if status.counters.owed() != u64::from(status.owed) {
             return self.violated("I6", format!("{} owed, {:?}", status.owed, status.counters));
@@ -183,7 +221,7 @@ impl<M: Medium> Being<M> {
             let now = self.world.now().instant;
             match self.world.wakes_at() {
                 None => {
-                    return self.violated("L2", format!("{} owed, and nothing is scheduled", status.owed));
+                    return self.violated("L2", format!("nothing is scheduled: {status:?}"));
                 }
                 Some(at) if at.since(now) > longest => {
                     return self.violated("L2", format!("the next step is {:?} away", at.since(now)));
@@ -217,7 +255,9 @@ impl<M: Medium> Being<M> {
                 return self.violated("I10", format!("opened as {found:?} and then as {again:?}"));
             }
             let lost = self.model.owed().find(|(_, said)| said.durable && !found.contains(&said.seq));
-            if let Some((n, said)) = lost.filter(|_| !self.rotten && !self.in_doubt()) {
+            if let Some((n, said)) =
+                lost.filter(|_| !self.rotten && !self.in_doubt() && !self.consent.may_delete)
+            {
                 return self.violated("I1", format!("{n} (record {}) was durable and is lost", said.seq));
             }
             let back = found.iter().find_map(|seq| self.model.gone_at(*seq));
@@ -230,13 +270,17 @@ impl<M: Medium> Being<M> {
 
     /// Something leaves the queue at this moment, in a call that is not over.
     fn in_doubt(&self) -> bool {
-        !self.world.is_free() || !self.model.settled.is_empty() || self.is_unread()
+        !self.world.is_free()
+            || !self.model.settled.is_empty()
+            || self.is_unread()
+            || self.consent.out.is_none()
     }
 
     /// What a dropped call has done is found out once the request under way is over and the storage
     /// can be read again.
     fn is_unread(&self) -> bool {
-        self.cancelled && (self.world.faults().rates().read > 0 || self.world.network().due().is_some())
+        let may_not_read = self.world.faults().rates().read > 0 || (self.faulty && self.setup.medium_faults);
+        self.cancelled && (may_not_read || self.world.network().due().is_some())
     }
 
     fn open_copy(&self, copy: &mut M) -> Result<BTreeSet<u64>, Violation> {
@@ -293,7 +337,15 @@ impl<M: Medium> Being<M> {
         let found = self.stored();
         self.dropped_calls = 0;
         let cancelled = core::mem::take(&mut self.cancelled) || mid_call;
-        let restarted = self.model.restarted(found, power, self.rotten, cancelled)?;
+        let opted_out = self.world.with(|client| client.is_opted_out());
+        match self.model.farewell_below {
+            _ if opted_out => self.model.farewell_below = u64::MAX,
+            u64::MAX => self.model.farewell_below = 0,
+            // Said before an opt-in, and not seen yet.
+            _ => {}
+        }
+        let may_delete = opted_out || self.consent.may_delete;
+        let restarted = self.model.restarted(found, power, self.rotten, cancelled, may_delete)?;
         let counters = self.world.status().counters;
         self.model.counters = counters;
         self.log.borrow_mut().seen.add("undurable lost", restarted.not_durable);
@@ -305,9 +357,13 @@ impl<M: Medium> Being<M> {
             return self.violated("I1", format!("{} damaged, and nothing rots", counters.damaged));
         }
         let owed = self.model.stored.len() as u64;
-        if counters.owed_at_start != owed.saturating_add(counters.damaged) {
+        // The start may have gone on with an opt-out.
+        let found = owed.saturating_add(counters.damaged).saturating_add(counters.deleted);
+        if counters.owed_at_start.saturating_add(counters.accepted) != found {
             return self.violated("I6", format!("{owed} found, {counters:?}"));
         }
+        self.speech.restarted(power && M::SYNCS || self.rotten || cancelled);
+        self.check_consent(power)?;
         self.check_user(power)
     }
 
@@ -371,7 +427,7 @@ impl<M: Medium> Being<M> {
     pub(super) fn drain(&mut self) -> Result<(), Violation> {
         let config = self.server.borrow().config;
         let pause = config.max_retry_delay.saturating_add(config.flush_interval);
-        let (before, owed) = (self.server.borrow().sent.len(), self.model.stored.len());
+        let (before, owed) = (self.server.borrow().sent.len(), self.world.status().owed as usize);
         // A backlog is paced: no request waits longer than the longest pause of the settings.
         let requests = u32::try_from(owed.saturating_mul(2).saturating_add(20)).unwrap_or(u32::MAX);
         let bound = pause.saturating_add(Duration::from_secs(75)).saturating_mul(requests);
@@ -423,11 +479,15 @@ impl<M: Medium> Being<M> {
         if distinct.len() != visitors.len() {
             return self.violated("I13", format!("two visitors share an id: {visitors:?}"));
         }
+        let installed = server.known.values().filter(|known| known["event_type"] == "app_installed").count();
+        if installed > 1 && !self.rotten && !(M::SYNCS && self.torn) {
+            return self.violated("I10", format!("{installed} installations"));
+        }
         for (n, said) in &self.model.said {
             match said.place {
                 Place::Owed => return self.violated("I1", format!("{n} is owed and not stored")),
                 Place::Left(Exit::Acknowledged)
-                    if !server.known.contains_key(n) && !server.refused.contains(n) =>
+                    if *n < FAREWELL && !server.known.contains_key(n) && !server.refused.contains(n) =>
                 {
                     return self.violated("I1", format!("{n} counts as acknowledged and never arrived"));
                 }
@@ -462,9 +522,11 @@ impl<M: Medium> Being<M> {
             [counters.dropped, counters.evicted, counters.expired, counters.damaged, counters.rejected];
         // What was answered is told before it is removed, and counted when it is.
         let answered = self.model.settled.len() as u64;
-        let within =
-            told.iter().zip(counted).all(|(told, counted)| *told <= counted.saturating_add(answered));
-        if all && told != counted || !within {
+        // Or it is deleted first: its exit is then the deletion.
+        let instead = answered.saturating_add(if self.consent.was_out { counters.deleted } else { 0 });
+        let within = told.iter().zip(counted).all(|(told, counted)| *told <= counted.saturating_add(instead));
+        let all_told = told.iter().zip(counted).all(|(told, counted)| *told >= counted);
+        if all && !all_told || !within {
             let names = "dropped, evicted, expired, damaged, rejected";
             return self.violated("I6", format!("{names}: told {told:?}, counted {counted:?}"));
         }

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::model::{Said, Subject};
+use super::model::{Said, Says, Subject};
+use super::server::tokens;
 
 /// Whether an operation arrived as it was said.
 pub(super) fn check_content(
@@ -36,7 +37,15 @@ pub(super) fn check_content(
             return Err(format!("{n} happened at {utc} and was sent as {operation}"));
         }
     }
-    Ok(())
+    let as_said = match &said.says {
+        Says::Anything => true,
+        Says::Tokens { new, old } => tokens(operation) == (*new, *old),
+        Says::Event(name, property) => {
+            let is_there = |(key, value): &(&str, serde_json::Value)| operation["properties"][key] == *value;
+            operation["event_type"] == *name && property.as_ref().is_none_or(is_there)
+        }
+    };
+    if as_said { Ok(()) } else { Err(format!("{n} says {:?} and was sent as {operation}", said.says)) }
 }
 
 /// Milliseconds of `2026-05-31T12:00:00.000Z`.

@@ -9,10 +9,12 @@
 
 mod act;
 mod check;
+mod consent;
 mod content;
 mod model;
 mod server;
 mod setup;
+mod speech;
 
 use core::cell::RefCell;
 use core::fmt;
@@ -27,9 +29,11 @@ use crate::choices::Choices;
 use crate::coverage::Seen;
 use crate::medium::Medium;
 use crate::world::World;
+use consent::Consent;
 use model::Model;
 use server::ModelServer;
 pub use setup::Setup;
+use speech::Speech;
 
 /// Trace lines kept for a failure.
 const TRACE_LINES: usize = 500;
@@ -166,6 +170,10 @@ struct Being<M: Medium> {
     rotten: bool,
     /// A power cut took what was not durable.
     torn: bool,
+    /// What the user chose.
+    consent: Consent,
+    /// What the client must remember of push tokens, launches and screens.
+    speech: Speech,
 }
 
 impl<M: Medium> Being<M> {
@@ -211,6 +219,8 @@ impl<M: Medium> Being<M> {
             dropped_calls: 0,
             rotten: false,
             torn: false,
+            consent: Consent::new(),
+            speech: Speech::new(),
         })
     }
 

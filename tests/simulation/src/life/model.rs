@@ -54,7 +54,42 @@ pub(super) struct Said {
     pub(super) gone: bool,
     /// It was out of the queue once, and a cut brought it back.
     pub(super) revived: bool,
+    /// What else must be in it.
+    pub(super) says: Says,
 }
+
+impl Said {
+    /// What was just said, and is not promised yet.
+    pub(super) fn new(seq: u64, event: bool, subject: Subject, visitor: Option<u32>) -> Self {
+        Self {
+            seq,
+            event,
+            subject,
+            visitor,
+            message_id: None,
+            utc: None,
+            place: Place::Unpromised,
+            durable: false,
+            gone: false,
+            revived: false,
+            says: Says::Anything,
+        }
+    }
+}
+
+/// What must be in an operation beside whom it is about and when it happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Says {
+    /// The harness cannot tell.
+    Anything,
+    /// The push tokens that it opts in and out, by the numbers they were set under.
+    Tokens { new: Option<u64>, old: Option<u64> },
+    /// An automatic event of this type with this property.
+    Event(&'static str, Option<(&'static str, serde_json::Value)>),
+}
+
+/// From here on the numbers of what the client says by itself: the word that opts a push token out.
+pub(super) const FAREWELL: u64 = 1 << 40;
 
 /// Everything the harness knows.
 #[derive(Debug, Default)]
@@ -68,6 +103,8 @@ pub(super) struct Model {
     pub(super) settled: HashMap<u64, Exit>,
     /// The counters at the last look.
     pub(super) counters: Counters,
+    /// Below this sequence number, the client may have said by itself that a push token is not to be used.
+    pub(super) farewell_below: u64,
 }
 
 /// What changed since the last look.
@@ -128,6 +165,7 @@ impl Model {
         let came: Vec<u64> = now.difference(&self.stored).copied().collect();
         self.stored = now;
         for seq in came {
+            self.expect_farewell(seq);
             match self.at_seq(seq) {
                 Some((_, said)) if matches!(said.place, Place::Owed | Place::Unpromised) => {}
                 other => return violated("I1", format!("record {seq} appeared from nowhere: {other:?}")),
@@ -147,6 +185,26 @@ impl Model {
             }
         }
         Ok(left)
+    }
+
+    /// A record that nobody said is the client's own word, if there may be one.
+    fn expect_farewell(&mut self, seq: u64) {
+        let is_promised = self.at_seq(seq).is_some_and(|(_, said)| said.place == Place::Owed);
+        if seq < self.farewell_below && !is_promised {
+            self.say_farewell(seq);
+        }
+    }
+
+    /// The number of the client's own word that is in the queue; `FAREWELL` while none was seen there.
+    pub(super) fn farewell(&self) -> u64 {
+        let mut said = self.said.range(FAREWELL..).rev();
+        said.find(|(_, said)| said.place == Place::Owed).map_or(FAREWELL, |(n, _)| *n)
+    }
+
+    pub(super) fn say_farewell(&mut self, seq: u64) {
+        let mut said = Said::new(seq, false, Subject::Visitor(None), None);
+        said.place = Place::Owed;
+        self.say(FAREWELL.saturating_add(seq), said);
     }
 
     /// The operation has left in this way.
@@ -184,6 +242,7 @@ impl Model {
         power: bool,
         may_rot: bool,
         cancelled: bool,
+        may_delete: bool,
     ) -> Result<Restarted, Violation> {
         let mut restarted = Restarted::default();
         let settled = core::mem::take(&mut self.settled);
@@ -194,6 +253,9 @@ impl Model {
             }
             if let Some(exit) = settled.get(n) {
                 said.place = Place::Left(*exit);
+            } else if may_delete {
+                // An opt-out went on, before the restart or in it.
+                said.place = Place::Left(Exit::Deleted);
             } else if cancelled && said.event {
                 // The call that evicted it was not over.
                 said.place = Place::Left(Exit::Evicted);
@@ -208,6 +270,12 @@ impl Model {
             }
         }
         for seq in &found {
+            // The power took what was said since an opt-in, and the opt-in with it; the number is free again.
+            let is_opted_out = power && self.farewell_below == u64::MAX;
+            if let Some((n, _)) = self.at_seq(*seq).filter(|(_, said)| is_opted_out && !said.durable) {
+                self.leave(n, Exit::NotDurable);
+            }
+            self.expect_farewell(*seq);
             let Some((n, said)) = self.at_seq(*seq) else {
                 return violated("I1", format!("record {seq} appeared from nowhere after a restart"));
             };
@@ -228,7 +296,8 @@ impl Model {
                 }
             }
             // It was read back from the medium; what only the process lost may still be in the cache.
-            if let Some((_, said)) = self.at_seq(*seq).filter(|_| power) {
+            // The start itself may have said the client's own word.
+            if let Some((_, said)) = self.at_seq(*seq).filter(|(n, _)| power && *n < FAREWELL) {
                 said.durable = true;
             }
         }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use whisperr_core::{Config, Reply, Request};
 
 use super::Violation;
+use super::model::FAREWELL;
 use super::setup::Weather;
 use crate::choices::Choices;
 use crate::clock::SimClock;
@@ -40,6 +41,8 @@ pub(super) struct ModelServer {
     pub(super) config: Config,
     pub(super) body_limit: Option<usize>,
     pub(super) lying_dates: bool,
+    /// The user has opted out: nothing may arrive but the word that opts the push token out.
+    pub(super) silent: bool,
     /// What arrived first, in order, and what it was.
     pub(super) arrived: Vec<u64>,
     pub(super) known: HashMap<u64, Value>,
@@ -71,6 +74,7 @@ impl ModelServer {
             config,
             body_limit: None,
             lying_dates: false,
+            silent: false,
             arrived: Vec::new(),
             known: HashMap::new(),
             message_ids: HashMap::new(),
@@ -96,6 +100,12 @@ impl ModelServer {
         self.excused = false;
     }
 
+    /// The client does not wait for the answer under way.
+    pub(super) fn given_up(&mut self) {
+        self.pace = None;
+        self.failures = 0;
+    }
+
     /// The true time.
     pub(super) fn utc(&self) -> i64 {
         UTC.saturating_add_unsigned(self.clock.elapsed())
@@ -119,6 +129,9 @@ impl ModelServer {
         let carried: Vec<u64> = operations.iter().filter_map(number).collect();
         if carried.len() != operations.len() || !(1..=500).contains(&operations.len()) {
             self.fail("I4", format!("{} operations in a request of {}", operations.len(), request.path));
+        }
+        if self.silent && carried.iter().any(|n| *n != FAREWELL) {
+            self.fail("I13", format!("{carried:?} sent after an opt-out"));
         }
         if carried.len() > usize::from(self.config.max_batch_size) {
             self.fail("I4", format!("{} operations in one request", carried.len()));
@@ -331,6 +344,11 @@ impl ModelServer {
         let mut accepted = 0_u64;
         for operation in operations {
             let Some(n) = number(operation) else { continue };
+            if n == FAREWELL {
+                self.seen.note("push token opted out");
+                accepted = accepted.saturating_add(1);
+                continue;
+            }
             let date = operation["occurred_at"].as_str().and_then(super::content::parse_date);
             if date.is_some_and(|date| !self.takes(date)) && !self.known.contains_key(&n) {
                 self.seen.note("refused as too old or of the future");
@@ -380,7 +398,22 @@ impl ModelServer {
 
 /// The number under which the harness knows an operation.
 fn number(operation: &Value) -> Option<u64> {
-    operation.get("properties").or_else(|| operation.get("traits"))?["n"].as_u64()
+    let said = operation.get("properties").or_else(|| operation.get("traits"));
+    said.and_then(|said| said["n"].as_u64()).or_else(|| match tokens(operation) {
+        (Some(new), _) => Some(new),
+        (None, Some(_)) => Some(FAREWELL),
+        (None, None) => None,
+    })
+}
+
+/// The push tokens that an identify opts in and out, by their numbers.
+pub(super) fn tokens(operation: &Value) -> (Option<u64>, Option<u64>) {
+    let channels = operation["channels"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let token = |opted_in: bool| {
+        let mut tokens = channels.iter().filter(|channel| channel["opted_in"] == opted_in);
+        tokens.find_map(|channel| channel["address"].as_str()?.strip_prefix("tok_")?.parse().ok())
+    };
+    (token(true), token(false))
 }
 
 /// An event from before the clock was known may be dated again after a power cut took the date away.

@@ -47,6 +47,9 @@ pub(super) struct Weights {
     pub(super) look: u64,
     pub(super) settings: u64,
     pub(super) wipe: u64,
+    pub(super) token: u64,
+    pub(super) lifecycle: u64,
+    pub(super) consent: u64,
 }
 
 /// Everything drawn for one life.
@@ -77,7 +80,7 @@ pub struct Setup {
 pub(super) fn any_config(choices: &Choices) -> Config {
     let seconds = |options: &[u64]| Duration::from_secs(choices.one_of(options));
     Config {
-        automatic_events: true,
+        automatic_events: choices.one_of(&[true, true, true, false]),
         max_queue_size: choices.one_of(&[1000, 60, 20, 8, 3, 1]),
         max_batch_size: choices.one_of(&[500, 20, 7, 2, 1]),
         flush_at: choices.one_of(&[20, 5, 1, 1000]),
@@ -124,6 +127,9 @@ impl Setup {
                 look: 2,
                 settings: some(1),
                 wipe: choices.one_of(&[0, 0, 0, 1]),
+                token: some(1),
+                lifecycle: some(2),
+                consent: some(1),
             },
             rates: Rates {
                 write: rate(&[0, 5, 50]),
