@@ -75,6 +75,14 @@ bugs! {
     ReuseNumbers = 27,
     /// A wipe leaves the bytes of old segments.
     WipeNothing = 28,
+    /// An opt-out keeps the request that is on its way, and everything queued behind it.
+    SendAfterOptOut = 29,
+    /// The choice to opt out is not written down before it is done.
+    OptOutInMemory = 30,
+    /// A push token counts as delivered although the operation that carried it was dropped.
+    KeepDroppedToken = 31,
+    /// The version that was launched is not written down with the number of its event.
+    VersionWithoutEvent = 32,
 }
 
 static PLANTED: AtomicU8 = AtomicU8::new(0);

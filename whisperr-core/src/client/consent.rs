@@ -4,6 +4,8 @@ use super::{Accepted, Client, EnqueueError, Now};
 use crate::clock::Instant;
 use crate::ledger::Leaving;
 use crate::opt_out::OptOut;
+#[cfg(whisperr_planted)]
+use crate::planted::{self, Bug};
 use crate::storage::{Fault, Seq, SeqRange, Storage};
 
 impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
@@ -53,6 +55,10 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     /// written down first and once more at the end.
     pub(super) async fn finish_opt_out(&mut self, now: Now) -> Result<Accepted, EnqueueError<S::Error>> {
         self.push.drop_held();
+        #[cfg(whisperr_planted)]
+        if planted::is(Bug::SendAfterOptOut) {
+            return self.finish(None).await.map(|()| Accepted::default()).map_err(EnqueueError::Storage);
+        }
         self.pinned = None;
         self.wipes = self.wipes.wrapping_add(1);
         self.delivery.handle_wiped();
@@ -80,6 +86,11 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
 
     async fn finish(&mut self, farewell: Option<Seq>) -> Result<(), Fault<S::Error>> {
         let done = OptOut::Done { farewell };
+        #[cfg(whisperr_planted)]
+        if planted::is(Bug::OptOutInMemory) {
+            self.opt_out = done;
+            return OptOut::No.store(&mut self.storage).await;
+        }
         done.store(&mut self.storage).await?;
         self.opt_out = done;
         Ok(())

@@ -8,6 +8,8 @@ use crate::automatic::{Automatic, AutomaticProperties};
 use crate::clock::{Instant, millis};
 use crate::device::Device;
 use crate::operation::Track;
+#[cfg(whisperr_planted)]
+use crate::planted::{self, Bug};
 use crate::storage::Storage;
 
 /// When the application came to the foreground.
@@ -84,6 +86,8 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         };
         let own = own.filter(|_| self.config.automatic_events && !self.is_opted_out());
         let seen = Seen::new(version, own.is_some().then_some(seq), last);
+        #[cfg(whisperr_planted)]
+        let seen = if planted::is(Bug::VersionWithoutEvent) { Seen::new(version, None, last) } else { seen };
         self.unsettled = true;
         seen.store(&mut self.storage).await.map_err(EnqueueError::Storage)?;
         self.launched = true;

@@ -2,6 +2,8 @@
 
 use super::{Accepted, Client, EnqueueError, Now, record_buffer};
 use crate::channel::Channel;
+#[cfg(whisperr_planted)]
+use crate::planted::{self, Bug};
 use crate::push::Pair;
 use crate::push_token::PushToken;
 use crate::record::{self, Kind, Said};
@@ -62,6 +64,10 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
 
     /// The operation under this number leaves undelivered: the token it carried registers again.
     pub(super) async fn forget_carried(&mut self, gone: impl Fn(Seq) -> bool) -> Result<(), Fault<S::Error>> {
+        #[cfg(whisperr_planted)]
+        if planted::is(Bug::KeepDroppedToken) {
+            return Ok(());
+        }
         if self.push.carrier().is_some_and(gone) { self.push.forget(&mut self.storage).await } else { Ok(()) }
     }
 

@@ -121,7 +121,10 @@ impl<M: Medium> Being<M> {
         }
         let mut expired = count(Exit::Expired);
         for n in left.unexplained {
-            if expired > 0 && self.may_expire(n) {
+            let is_event = self.model.said.get(&n).is_none_or(|said| said.event);
+            if !is_event && count(Exit::Deleted) > 0 {
+                self.model.leave(n, Exit::Deleted);
+            } else if expired > 0 && self.may_expire(n) {
                 expired -= 1;
                 self.seen("expired");
                 self.model.leave(n, Exit::Expired);
@@ -278,7 +281,7 @@ impl<M: Medium> Being<M> {
 
     /// What a dropped call has done is found out once the request under way is over and the storage
     /// can be read again.
-    fn is_unread(&self) -> bool {
+    pub(super) fn is_unread(&self) -> bool {
         let may_not_read = self.world.faults().rates().read > 0 || (self.faulty && self.setup.medium_faults);
         self.cancelled && (may_not_read || self.world.network().due().is_some())
     }

@@ -187,7 +187,7 @@ impl super::model::Model {
     /// What an opt-out deleted never comes back.
     fn deleted_for_good(&mut self) {
         let said = &self.said;
-        self.settled.retain(|n, _| said.get(n).is_none_or(|said| said.place == Place::Owed));
+        self.settled.retain(|n, _| !said.get(n).is_some_and(|said| matches!(said.place, Place::Left(_))));
         for said in self.said.values_mut() {
             if said.place == Place::Left(Exit::Deleted) {
                 said.gone = true;

@@ -26,6 +26,8 @@ pub(super) struct Speech {
     held: Option<Option<u64>>,
     /// The version that was launched last.
     version: Option<Option<&'static str>>,
+    /// The number of a launch that failed: unless it is in the queue all the same, it is still to be reported.
+    failed_launch: Option<u64>,
     /// Whether the medium held nothing when the client started.
     fresh: Option<bool>,
     foreground: Option<bool>,
@@ -55,6 +57,7 @@ impl Speech {
             pair: Some(None),
             held: Some(None),
             version: Some(None),
+            failed_launch: None,
             fresh: Some(true),
             foreground: Some(false),
             opened: Some(false),
@@ -226,7 +229,7 @@ impl<M: Medium> Being<M> {
         let ok = called.as_ref().and_then(|called| called.as_ref().ok());
         self.world.ring(ok.is_none_or(|accepted| accepted.wake));
         self.note(format!("{stage:?} {n} as {seq}: {called:?}"));
-        self.staged(stage, called.as_ref().map(Result::is_ok));
+        self.staged(n, stage, called.as_ref().map(Result::is_ok));
         let subject = self.user.map_or(Subject::Visitor(self.visitor), Subject::User);
         let mut said = Said::new(seq, true, subject, self.visitor);
         said.utc = utc;
@@ -252,6 +255,13 @@ impl<M: Medium> Being<M> {
         }
     }
 
+    /// Whether a launch that failed may be in the queue, or have been there.
+    fn may_be_launched(&self) -> bool {
+        self.speech.failed_launch.and_then(|n| self.model.said.get(&n)).is_some_and(|said| {
+            said.place != Place::Unpromised || self.model.stored.contains(&said.seq) || self.is_unread()
+        })
+    }
+
     fn expected(&self, stage: Stage) -> Expected {
         let speech = &self.speech;
         let opened = |cold: bool| Says::Event("app_opened", Some(("cold_start", cold.into())));
@@ -267,6 +277,7 @@ impl<M: Medium> Being<M> {
                 Some(false) => None,
                 None => return Expected::Either,
             },
+            Stage::Launch(_) if self.may_be_launched() => return Expected::Either,
             Stage::Launch(version) => match (speech.version, speech.fresh) {
                 (Some(Some(last)), _) if last == version => None,
                 (Some(Some(last)), _) => {
@@ -287,10 +298,17 @@ impl<M: Medium> Being<M> {
     }
 
     /// A call is over: `None` when it was dropped half way.
-    fn staged(&mut self, stage: Stage, ok: Option<bool>) {
+    fn staged(&mut self, n: u64, stage: Stage, ok: Option<bool>) {
         let called = ok.is_some();
         match stage {
-            Stage::Launch(version) => self.speech.version = (ok == Some(true)).then_some(Some(version)),
+            Stage::Launch(version) => {
+                self.speech.failed_launch = (ok == Some(false)).then_some(n);
+                match ok {
+                    Some(true) => self.speech.version = Some(Some(version)),
+                    Some(false) => {}
+                    None => self.speech.version = None,
+                }
+            }
             Stage::Foreground => {
                 self.speech.foreground = called.then_some(true);
                 self.speech.opened = called.then_some(true);
