@@ -313,7 +313,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         if damaged > 0 {
             client.check_carrier().await.map_err(OpenError::Storage)?;
         }
-        client.settle_launch().await;
+        let _may_fail = client.settle_launch().await;
         if client.resume_opt_out(now).await.is_err() {
             client.delivery.add_notice(Notice::Storage);
         }

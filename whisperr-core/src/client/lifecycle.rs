@@ -10,7 +10,7 @@ use crate::device::Device;
 use crate::operation::Track;
 #[cfg(whisperr_planted)]
 use crate::planted::{self, Bug};
-use crate::storage::Storage;
+use crate::storage::{Fault, Storage};
 
 /// When the application came to the foreground.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     ) -> Result<Accepted, EnqueueError<S::Error>> {
         self.learn_time(now);
         let version = Version::parse(version, build)?;
+        self.settle_launch().await.map_err(EnqueueError::Storage)?;
         let stored = Seen::load(&mut self.storage).await.map_err(EnqueueError::Storage)?;
         let seq = self.storage.next_seq();
         let last = stored.last(seq);
@@ -97,7 +98,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         let reported = self.record_track(now, &event).await;
         if reported.is_err() {
             // Its number is another operation's: what was seen before counts again.
-            self.settle_launch().await;
+            let _as_before = self.settle_launch().await;
         } else {
             self.unsettled = false;
             // Before the event can be sent: a power cut that took both back would report it once more. Where this
@@ -108,16 +109,26 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     }
 
     /// Takes back what a launch wrote down whose event was not recorded, before another operation takes its number.
-    pub(super) async fn settle_launch(&mut self) {
+    ///
+    /// # Errors
+    /// [`Fault::Medium`]: then nothing may take that number. A medium without room is no reason to refuse anything.
+    pub(super) async fn settle_launch(&mut self) -> Result<(), Fault<S::Error>> {
         if !self.unsettled {
-            return;
+            return Ok(());
         }
-        let Ok(seen) = Seen::load(&mut self.storage).await else { return };
+        let seen = Seen::load(&mut self.storage).await?;
         let next = self.storage.next_seq();
-        self.unsettled = seen.is_unrecorded(next) && {
+        if seen.is_unrecorded(next) {
             let before = seen.last(next).map_or(Seen::NOTHING, |before| Seen::new(before, None, None));
-            before.store(&mut self.storage).await.is_err()
-        };
+            match before.store(&mut self.storage).await {
+                Ok(()) => {}
+                // Tried again before the next one.
+                Err(Fault::Full) => return Ok(()),
+                Err(fault) => return Err(fault),
+            }
+        }
+        self.unsettled = false;
+        Ok(())
     }
 
     /// The application came to the foreground; on a device: it woke up. Does nothing when it is there already.

@@ -30,7 +30,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         if self.is_opted_out() {
             return Ok(Accepted::default());
         }
-        self.settle_launch().await;
+        self.settle_launch().await.map_err(EnqueueError::Storage)?;
         let Some(user) = self.identity.user() else {
             self.push.hold(token);
             return Ok(Accepted::default());
@@ -54,7 +54,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     pub(super) async fn opt_token_out(&mut self, now: Now) -> Result<Accepted, EnqueueError<S::Error>> {
         let known = Pair::load(&mut self.storage).await.map_err(EnqueueError::Storage)?;
         let Some((user, token)) = known.get() else { return Ok(Accepted::default()) };
-        self.settle_launch().await;
+        self.settle_launch().await.map_err(EnqueueError::Storage)?;
         let seq = self.storage.next_seq();
         let channels = [Channel::push(token).opted_out()].into_iter();
         let len = encode(record_buffer(&mut self.buffer), user, channels)?;

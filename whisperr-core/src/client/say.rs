@@ -27,7 +27,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         now: Now,
         event: &Track<'_, P, C>,
     ) -> Result<Accepted, EnqueueError<S::Error>> {
-        self.settle_launch().await;
+        self.settle_launch().await.map_err(EnqueueError::Storage)?;
         self.record_track(now, event).await
     }
 
@@ -95,7 +95,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             self.identity.set_user(&mut self.storage, user).await.map_err(EnqueueError::Storage)?;
             return Ok(Accepted::default());
         }
-        self.settle_launch().await;
+        self.settle_launch().await.map_err(EnqueueError::Storage)?;
         let seq = self.storage.next_seq();
         let known = Pair::load(&mut self.storage).await.map_err(EnqueueError::Storage)?;
         let has_push = identify.explicit().any(|channel| channel.kind == ChannelKind::Push);

@@ -1,6 +1,6 @@
 //! Push tokens, launches, the foreground and screens: what is said, and what the client must remember of it.
 
-use whisperr_core::{Defaults, Device, props};
+use whisperr_core::{Defaults, Device, EnqueueError, Fault, props};
 
 use super::model::{Exit, Place, Said, Says, Subject};
 use super::{Being, Violation};
@@ -229,7 +229,13 @@ impl<M: Medium> Being<M> {
         let ok = called.as_ref().and_then(|called| called.as_ref().ok());
         self.world.ring(ok.is_none_or(|accepted| accepted.wake));
         self.note(format!("{stage:?} {n} as {seq}: {called:?}"));
-        self.staged(n, stage, called.as_ref().map(Result::is_ok));
+        // Without room, what was seen before cannot always be written down again.
+        let unknown = match &called {
+            None | Some(Err(EnqueueError::Storage(Fault::Full))) => true,
+            Some(Ok(accepted)) => accepted.seq.is_none() && self.speech.version.is_none(),
+            Some(Err(_)) => false,
+        };
+        self.staged(n, stage, called.as_ref().map(Result::is_ok), unknown);
         let subject = self.user.map_or(Subject::Visitor(self.visitor), Subject::User);
         let mut said = Said::new(seq, true, subject, self.visitor);
         said.utc = utc;
@@ -298,15 +304,15 @@ impl<M: Medium> Being<M> {
     }
 
     /// A call is over: `None` when it was dropped half way.
-    fn staged(&mut self, n: u64, stage: Stage, ok: Option<bool>) {
+    fn staged(&mut self, n: u64, stage: Stage, ok: Option<bool>, unknown: bool) {
         let called = ok.is_some();
         match stage {
             Stage::Launch(version) => {
                 self.speech.failed_launch = (ok == Some(false)).then_some(n);
                 match ok {
+                    _ if unknown => self.speech.version = None,
                     Some(true) => self.speech.version = Some(Some(version)),
-                    Some(false) => {}
-                    None => self.speech.version = None,
+                    _ => {}
                 }
             }
             Stage::Foreground => {
