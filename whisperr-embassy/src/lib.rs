@@ -68,6 +68,11 @@ pub use handle::{Flush, Handle, TryError};
 pub use next_run::NextRun;
 pub use open::{Options, RecordBuffers, Resources, open};
 pub use runner::Runner;
+/// What a storage of one's own is made of; see [`Storage`].
+pub mod storage {
+    pub use whisperr_core::{Fault, RECORD_BYTES_MAX, SLOT_BYTES_MAX, Seq, SeqRange, Slot, Storage, Stored};
+}
+
 pub use whisperr_core::{
     AppVersionError, BaseUrlError, Body, BodyError, Channel, ChannelKind, Clock, Config, ConfigError,
     Consent, Counters, DEFAULT_BASE_URL, Defaults, Device, EnqueueError, EventTypeError, Fault, Identify,

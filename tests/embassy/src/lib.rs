@@ -5,12 +5,16 @@
 //! seed is the same run, frame by frame.
 
 mod chance;
+mod client;
+mod flash;
 mod lab;
 mod message;
 mod server;
 mod wire;
 
 pub use chance::Chance;
+pub use client::{Client, KEY, UTC};
+pub use flash::{Flash, FlashFaults};
 pub use lab::{Lab, PORT, SERVER, leak};
 pub use message::{Act, Answer, Received, head};
 pub use server::Server;

@@ -1,4 +1,4 @@
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::future::Future;
 use core::pin::{Pin, pin};
@@ -20,6 +20,7 @@ type Job = Pin<Box<dyn Future<Output = ()>>>;
 pub struct Tasks {
     spawned: Rc<RefCell<Vec<Job>>>,
     running: Rc<RefCell<Vec<Task>>>,
+    polls: Rc<Cell<u64>>,
 }
 
 struct Task {
@@ -55,6 +56,12 @@ impl Tasks {
     /// Starts a task.
     pub fn spawn(&self, job: impl Future<Output = ()> + 'static) {
         self.spawned.borrow_mut().push(Box::pin(job));
+    }
+
+    /// How often a task was polled so far: what the processor would have been woken for.
+    #[must_use]
+    pub fn polls(&self) -> u64 {
+        self.polls.get()
     }
 
     /// Runs until `main` is done; the other tasks stay where they are until the next call.
@@ -113,6 +120,7 @@ impl Tasks {
                 return true;
             }
             was_awake = true;
+            self.polls.set(self.polls.get().saturating_add(1));
             let waker = Waker::from(Arc::clone(&task.flag));
             task.job.as_mut().poll(&mut Context::from_waker(&waker)).is_pending()
         });
