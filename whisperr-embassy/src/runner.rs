@@ -26,6 +26,11 @@ impl<'d, S: Storage, C: Clock, M: RawMutex> Runner<'d, S, C, M> {
         Self { shared, buffer }
     }
 
+    #[cfg(feature = "tls")]
+    pub(crate) const fn clock(&self) -> &'d C {
+        self.shared.clock()
+    }
+
     /// Delivers until [`Handle::stop`](crate::Handle::stop). `notify` is told every [`Notice`]; nothing is sent
     /// until it returns.
     ///

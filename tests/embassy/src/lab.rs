@@ -10,6 +10,7 @@ use embassy_time::Timer;
 use whisperr_virtual_time::Tasks;
 
 use crate::chance::Chance;
+use crate::names::Names;
 use crate::server::{LISTENERS, Server};
 use crate::wire::{MTU, Wire};
 
@@ -33,6 +34,7 @@ pub struct Lab {
     tasks: Tasks,
     wire: Wire,
     server: Server,
+    names: Names,
     device: Stack<'static>,
     peer: Stack<'static>,
     chance: Chance,
@@ -62,7 +64,9 @@ impl Lab {
         tasks.spawn(wire.clone().carry(peer_frames.1, device_frames.0));
         let server = Server::new();
         server.start(&tasks, peer, PORT);
-        Self { tasks, wire, server, device, peer, chance }
+        let names = Names::new();
+        names.start(&tasks, peer);
+        Self { tasks, wire, server, names, device, peer, chance }
     }
 
     /// The tasks of everything in it.
@@ -81,6 +85,12 @@ impl Lab {
     #[must_use]
     pub const fn server(&self) -> &Server {
         &self.server
+    }
+
+    /// The name server beside it.
+    #[must_use]
+    pub const fn names(&self) -> &Names {
+        &self.names
     }
 
     /// The device's stack.

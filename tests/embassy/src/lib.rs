@@ -9,6 +9,7 @@ mod client;
 mod flash;
 mod lab;
 mod message;
+mod names;
 mod server;
 mod wire;
 
@@ -17,5 +18,6 @@ pub use client::{Client, KEY, UTC};
 pub use flash::{Flash, FlashFaults};
 pub use lab::{Lab, PORT, SERVER, leak};
 pub use message::{Act, Answer, Received, head};
+pub use names::Names;
 pub use server::Server;
 pub use wire::{Faults, Wire};

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use embassy_net::Stack;
 use embassy_net::tcp::TcpSocket;
-use embassy_time::Timer;
+use embassy_time::{Duration, Timer};
 use serde_json::Value;
 use whisperr_virtual_time::{Tasks, now_us};
 
@@ -104,6 +104,9 @@ impl Server {
         let (mut rx, mut tx) = (vec![0; 2048], vec![0; 2048]);
         loop {
             let mut socket = TcpSocket::new(stack, &mut rx, &mut tx);
+            // A client whose last word was lost is gone all the same.
+            socket.set_keep_alive(Some(Duration::from_secs(20)));
+            socket.set_timeout(Some(Duration::from_secs(60)));
             if socket.accept(port).await.is_err() {
                 continue;
             }
@@ -204,7 +207,10 @@ async fn act(socket: &mut TcpSocket<'_>, answer: &Answer) -> bool {
                 return false;
             }
             Act::Reset => return false,
-            Act::Hang => core::future::pending().await,
+            Act::Hang => {
+                while socket.read(&mut [0; 64]).await.is_ok_and(|count| count > 0) {}
+                return false;
+            }
         }
     }
     true

@@ -7,7 +7,7 @@ use embassy_net::{dns, tcp};
 use super::reply::ReplyError;
 
 /// Why an exchange ended without a reply. The core tries again later, whatever it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum HttpError {
     /// The name of the server could not be looked up.
@@ -18,12 +18,25 @@ pub enum HttpError {
     Connect(tcp::ConnectError),
     /// The connection broke.
     Connection,
+    /// TLS failed, or the server is not who it should be.
+    #[cfg(feature = "tls")]
+    Tls(embedded_tls::TlsError),
+    /// The server did not prove who it is.
+    #[cfg(feature = "tls")]
+    NotProved,
     /// The queue could not be read while the body was written.
     Body,
     /// What came back is no reply.
     Reply(ReplyError),
     /// The server said 2xx before it had the whole request: that acknowledges nothing.
     TooEarly,
+}
+
+impl HttpError {
+    /// Whether the request itself could not be made: another connection would not help.
+    pub(super) const fn is_own(&self) -> bool {
+        matches!(self, Self::Body)
+    }
 }
 
 impl fmt::Display for HttpError {
@@ -33,6 +46,10 @@ impl fmt::Display for HttpError {
             Self::NoAddress => f.write_str("the server's name has no address that the stack speaks"),
             Self::Connect(error) => write!(f, "no connection: {error:?}"),
             Self::Connection => f.write_str("the connection broke"),
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => write!(f, "TLS: {error:?}"),
+            #[cfg(feature = "tls")]
+            Self::NotProved => f.write_str("TLS: the server did not prove who it is"),
             Self::Body => f.write_str("the queue could not be read"),
             Self::Reply(error) => error.fmt(f),
             Self::TooEarly => f.write_str("the server acknowledged a request before it had all of it"),

@@ -145,14 +145,14 @@ fn decimal(mut number: usize, digits: &mut [u8; DIGITS_MAX]) -> &str {
 }
 
 /// A writer that takes so many bytes and not one more.
-struct Exactly<'a, C> {
-    connection: &'a mut C,
-    left: usize,
+pub(super) struct Exactly<'a, C> {
+    pub(super) connection: &'a mut C,
+    pub(super) left: usize,
 }
 
 /// Why a byte of the body was not written.
 #[derive(Debug, Clone, Copy)]
-enum Beyond<E> {
+pub(super) enum Beyond<E> {
     Connection(E),
     /// The body is longer than it said.
     End,

@@ -9,7 +9,7 @@ use embassy_time::{Duration, Instant};
 use embedded_io_async::{ErrorType, Read, Write};
 use whisperr_core::{Body, Reply, Request, Transport};
 
-use super::dial::Dial;
+use super::dial::connect;
 use super::error::HttpError;
 use super::exchange::exchange;
 use super::server::{Server, ServerError};
@@ -17,7 +17,7 @@ use crate::logging;
 
 /// Longer than this a connection is not kept for another request: servers and address translators forget idle
 /// ones, often without a word, and a request that is sent into the void costs a whole `request_timeout`.
-const IDLE_MAX: Duration = Duration::from_secs(60);
+pub(super) const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// The buffers of a TCP socket: `TX` bytes to send, `RX` received.
 ///
@@ -50,7 +50,7 @@ impl<const TX: usize, const RX: usize> Default for TcpBuffers<TX, RX> {
 ///
 /// Dropping the future of a request, as the core does when its time is over, ends the connection.
 pub struct HttpTransport<'d> {
-    dial: Dial<'d>,
+    stack: Stack<'d>,
     socket: TcpSocket<'d>,
     server: Server<'d>,
     /// Since when an open connection waits for another request.
@@ -77,7 +77,7 @@ impl<'d> HttpTransport<'d> {
             return Err(ServerError::NoTls);
         }
         let socket = TcpSocket::new(stack, &mut buffers.rx, &mut buffers.tx);
-        Ok(Self { dial: Dial::new(stack), socket, server, idle_since: None })
+        Ok(Self { stack, socket, server, idle_since: None })
     }
 
     /// Whether the connection is there, and nothing came on it since the last reply: what a server says unasked,
@@ -98,7 +98,7 @@ impl Transport for HttpTransport<'_> {
         loop {
             if !was_kept {
                 connection.socket.abort();
-                self.dial.connect(connection.socket, &self.server).await?;
+                connect(self.stack, connection.socket, &self.server).await?;
             }
             match exchange(&mut connection, &self.server, request, body).await {
                 Ok(done) => {
@@ -109,7 +109,7 @@ impl Transport for HttpTransport<'_> {
                 // The server closed the connection while nobody looked, and the request met its end. It may have
                 // arrived all the same; the same message ids make that harmless. Not counted as a failed attempt:
                 // nothing is wrong with the server.
-                Err(failed) if was_kept && !failed.was_answered && failed.error != HttpError::Body => {
+                Err(failed) if was_kept && !failed.was_answered && !failed.error.is_own() => {
                     was_kept = false;
                 }
                 Err(failed) => {
@@ -122,9 +122,9 @@ impl Transport for HttpTransport<'_> {
 }
 
 /// A connection that ends with the request, unless it is disarmed.
-struct HangUp<'a, 'd> {
-    socket: &'a mut TcpSocket<'d>,
-    is_armed: bool,
+pub(super) struct HangUp<'a, 'd> {
+    pub(super) socket: &'a mut TcpSocket<'d>,
+    pub(super) is_armed: bool,
 }
 
 impl Drop for HangUp<'_, '_> {

@@ -10,8 +10,14 @@ mod exchange;
 mod http;
 mod reply;
 mod server;
+#[cfg(feature = "sntp")]
+pub mod sntp;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use error::HttpError;
 pub use http::{HttpTransport, TcpBuffers};
 pub use reply::ReplyError;
 pub use server::{Server, ServerError};
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsBuffers};
