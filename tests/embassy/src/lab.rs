@@ -3,10 +3,12 @@
 use core::fmt;
 use core::future::Future;
 use core::time::Duration;
+use std::sync::Arc;
 
 use embassy_net::{Config, Ipv4Address, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
 use embassy_net_driver_channel as ch;
 use embassy_time::Timer;
+use rustls::ServerConfig;
 use whisperr_virtual_time::Tasks;
 
 use crate::chance::Chance;
@@ -22,6 +24,9 @@ const DEVICE: Ipv4Address = Ipv4Address::new(10, 0, 0, 2);
 
 /// The port of the server's HTTP.
 pub const PORT: u16 = 4801;
+
+/// The port of its HTTP over TLS.
+pub const TLS_PORT: u16 = 4802;
 
 /// Sockets of the device: one for requests, one for the look-up of names, one for SNTP, and not one more.
 const DEVICE_SOCKETS: usize = 3;
@@ -63,7 +68,7 @@ impl Lab {
         tasks.spawn(wire.clone().carry(device_frames.1, peer_frames.0));
         tasks.spawn(wire.clone().carry(peer_frames.1, device_frames.0));
         let server = Server::new();
-        server.start(&tasks, peer, PORT);
+        server.start(&tasks, peer, PORT, None);
         let names = Names::new();
         names.start(&tasks, peer);
         Self { tasks, wire, server, names, device, peer, chance }
@@ -85,6 +90,11 @@ impl Lab {
     #[must_use]
     pub const fn server(&self) -> &Server {
         &self.server
+    }
+
+    /// Lets the server speak TLS, too, at [`TLS_PORT`].
+    pub fn start_tls(&self, config: &Arc<ServerConfig>) {
+        self.server.start(&self.tasks, self.peer, TLS_PORT, Some(config));
     }
 
     /// The name server beside it.

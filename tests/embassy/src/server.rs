@@ -4,13 +4,16 @@ use core::cell::RefCell;
 use core::fmt;
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use embassy_net::Stack;
 use embassy_net::tcp::TcpSocket;
 use embassy_time::{Duration, Timer};
+use rustls::ServerConfig;
 use serde_json::Value;
 use whisperr_virtual_time::{Tasks, now_us};
 
+use crate::line::{Line, TlsLine};
 use crate::message::{Act, Answer, Received};
 
 type Script = Box<dyn FnMut(&Received) -> Answer>;
@@ -94,13 +97,19 @@ impl Server {
         self.0.borrow().duplicates
     }
 
-    pub(crate) fn start(&self, tasks: &Tasks, stack: Stack<'static>, port: u16) {
+    pub(crate) fn start(
+        &self,
+        tasks: &Tasks,
+        stack: Stack<'static>,
+        port: u16,
+        tls: Option<&Arc<ServerConfig>>,
+    ) {
         for _ in 0..LISTENERS {
-            tasks.spawn(self.clone().listen(stack, port));
+            tasks.spawn(self.clone().listen(stack, port, tls.cloned()));
         }
     }
 
-    async fn listen(self, stack: Stack<'static>, port: u16) {
+    async fn listen(self, stack: Stack<'static>, port: u16, tls: Option<Arc<ServerConfig>>) {
         let (mut rx, mut tx) = (vec![0; 2048], vec![0; 2048]);
         loop {
             let mut socket = TcpSocket::new(stack, &mut rx, &mut tx);
@@ -116,14 +125,21 @@ impl Server {
                 inner.connections = connection.saturating_add(1);
                 connection
             };
-            self.serve(&mut socket, connection).await;
+            match &tls {
+                Some(config) => {
+                    if let Some(mut line) = TlsLine::new(&mut socket, config) {
+                        self.serve(&mut line, connection).await;
+                    }
+                }
+                None => self.serve(&mut socket, connection).await,
+            }
             socket.abort();
             let _reset_sent = socket.flush().await;
         }
     }
 
     /// Serves a connection until it ends.
-    async fn serve(&self, socket: &mut TcpSocket<'_>, connection: usize) {
+    async fn serve(&self, socket: &mut impl Line, connection: usize) {
         let mut bytes = Vec::new();
         let mut piece = [0; 512];
         loop {
@@ -144,11 +160,7 @@ impl Server {
                 }
             }
             match socket.read(&mut piece).await {
-                Ok(0) => {
-                    socket.close();
-                    let _acknowledged = socket.flush().await;
-                    return;
-                }
+                Ok(0) => return socket.close().await,
                 Ok(count) => bytes.extend_from_slice(piece.get(..count).unwrap_or_default()),
                 Err(_) => return,
             }
@@ -187,23 +199,17 @@ impl Inner {
 }
 
 /// Does what the answer says; whether the connection goes on.
-async fn act(socket: &mut TcpSocket<'_>, answer: &Answer) -> bool {
+async fn act(socket: &mut impl Line, answer: &Answer) -> bool {
     for act in &answer.acts {
         match act {
             Act::Send(bytes) => {
-                let mut bytes = bytes.as_slice();
-                while !bytes.is_empty() {
-                    let Ok(count) = socket.write(bytes).await else { return false };
-                    bytes = bytes.get(count..).unwrap_or_default();
-                }
-                if socket.flush().await.is_err() {
+                if socket.send(bytes).await.is_err() {
                     return false;
                 }
             }
             Act::Wait(ms) => Timer::after_millis(*ms).await,
             Act::Close => {
-                socket.close();
-                let _acknowledged = socket.flush().await;
+                socket.close().await;
                 return false;
             }
             Act::Reset => return false,
