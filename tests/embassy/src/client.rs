@@ -45,10 +45,23 @@ impl Lab {
     /// # Panics
     /// When the URL is not one it speaks.
     #[must_use]
-    #[expect(clippy::unwrap_used, reason = "a test that says nonsense must end")]
     pub fn transport(&self, base_url: String) -> HttpTransport<'static> {
+        self.transport_with(base_url, leak(TcpBuffers::<1024, 512>::new()))
+    }
+
+    /// The same with buffers of its own.
+    ///
+    /// # Panics
+    /// When the URL is not one it speaks.
+    #[must_use]
+    #[expect(clippy::unwrap_used, reason = "a test that says nonsense must end")]
+    pub fn transport_with<const TX: usize, const RX: usize>(
+        &self,
+        base_url: String,
+        buffers: &'static mut TcpBuffers<TX, RX>,
+    ) -> HttpTransport<'static> {
         let server = Destination::new(KEY).unwrap().base_url(base_url.leak()).unwrap();
-        HttpTransport::new(self.device(), leak(TcpBuffers::<1024, 512>::new()), server).unwrap()
+        HttpTransport::new(self.device(), buffers, server).unwrap()
     }
 
     /// A medium with room for a few thousand events.
@@ -63,20 +76,26 @@ impl Lab {
     }
 
     /// A client over this medium and this transport.
+    pub fn client_over<T: Transport + 'static>(&self, flash: Flash, config: Config, transport: T) -> Client {
+        self.client_as(flash, config, Device::new("lab"), transport)
+    }
+
+    /// The same on a device of its own.
     ///
     /// # Panics
     /// When it does not open.
     #[expect(clippy::unwrap_used, reason = "a test whose client does not open must end")]
-    pub fn client_over<T: Transport + 'static>(
+    pub fn client_as<T: Transport + 'static>(
         &self,
         flash: Flash,
         config: Config,
+        device: Device<'static>,
         mut transport: T,
     ) -> Client {
         let clock = leak(EmbassyClock::new());
         clock.set_utc(UTC);
         let clock: &'static EmbassyClock = clock;
-        let options = Options::new(Device::new("lab")).config(config);
+        let options = Options::new(device).config(config);
         let mut entropy = self.chance();
         let opened = open(
             leak(Resources::new()),

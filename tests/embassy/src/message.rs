@@ -88,8 +88,9 @@ impl Answer {
     /// A reply with this status that keeps the connection. A 2xx counts what the request carried as taken.
     #[must_use]
     pub fn status(status: u16) -> Self {
-        Self::raw(head(status, "Content-Length: 29\r\n").as_bytes(), status)
-            .then(Act::Send(br#"{"accepted": 1, "rejected":0}"#.to_vec()))
+        let reply =
+            format!("{}{}", head(status, "Content-Length: 29\r\n"), r#"{"accepted": 1, "rejected":0}"#);
+        Self::raw(reply.as_bytes(), status)
     }
 
     /// These very bytes, for a request that counts as answered with `status`.

@@ -1,5 +1,4 @@
 //! Requests and replies over a real TCP connection.
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use core::time::Duration;
 

@@ -1,5 +1,4 @@
 //! Names of servers.
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use core::time::Duration;
 

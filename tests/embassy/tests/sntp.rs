@@ -1,8 +1,13 @@
 //! The date from a time server.
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail"
+)]
 
+use core::cell::RefCell;
 use core::time::Duration;
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use embassy_net::udp::{PacketMetadata, UdpSocket};

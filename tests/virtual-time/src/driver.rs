@@ -4,11 +4,10 @@ use core::task::Waker;
 // Linked for its implementation.
 use critical_section as _;
 use embassy_time_driver::Driver;
-use embassy_time_queue_utils::queue_generic::ConstGenericQueue;
 
 std::thread_local! {
     static NOW: Cell<u64> = const { Cell::new(0) };
-    static TIMERS: RefCell<ConstGenericQueue<64>> = const { RefCell::new(ConstGenericQueue::new()) };
+    static TIMERS: RefCell<Vec<(u64, Waker)>> = const { RefCell::new(Vec::new()) };
 }
 
 struct VirtualTime;
@@ -19,8 +18,12 @@ impl Driver for VirtualTime {
     }
 
     fn schedule_wake(&self, at: u64, waker: &Waker) {
-        // A timer that is due already is woken by the next look at the queue.
-        TIMERS.with_borrow_mut(|timers| timers.schedule_wake(at, waker));
+        // A timer that is due already is woken by the next look. A task has one, the first: it looks for itself when
+        // it is awake. There is no bound: a queue that is full would wake tasks to make room, for ever.
+        TIMERS.with_borrow_mut(|timers| match timers.iter_mut().find(|(_, of)| of.will_wake(waker)) {
+            Some((due, _)) => *due = at.min(*due),
+            None => timers.push((at, waker.clone())),
+        });
     }
 }
 
@@ -39,8 +42,16 @@ pub(crate) fn tick() {
 
 /// Wakes the timers that are due and returns when the next one is.
 pub(crate) fn wake_due() -> Option<u64> {
-    let next = TIMERS.with_borrow_mut(|timers| timers.next_expiration(NOW.get()));
-    (next != u64::MAX).then_some(next)
+    TIMERS.with_borrow_mut(|timers| {
+        timers.retain(|(at, waker)| {
+            let is_due = *at <= NOW.get();
+            if is_due {
+                waker.wake_by_ref();
+            }
+            !is_due
+        });
+        timers.iter().map(|(at, _)| *at).min()
+    })
 }
 
 /// Jumps.

@@ -76,7 +76,7 @@ impl<'d> HttpTransport<'d> {
         if server.url.is_secure() {
             return Err(ServerError::NoTls);
         }
-        let socket = TcpSocket::new(stack, &mut buffers.rx, &mut buffers.tx);
+        let socket = socket(stack, &mut buffers.rx, &mut buffers.tx);
         Ok(Self { stack, socket, server, idle_since: None })
     }
 
@@ -119,6 +119,15 @@ impl Transport for HttpTransport<'_> {
             }
         }
     }
+}
+
+/// A socket for requests.
+pub(super) fn socket<'d>(stack: Stack<'d>, rx: &'d mut [u8], tx: &'d mut [u8]) -> TcpSocket<'d> {
+    let mut socket = TcpSocket::new(stack, rx, tx);
+    // The end of a request would wait for the acknowledgement of what is before it, which servers hold back in the
+    // hope of more: tens of milliseconds of radio for nothing.
+    socket.set_nagle_enabled(false);
+    socket
 }
 
 /// A connection that ends with the request, unless it is disarmed.

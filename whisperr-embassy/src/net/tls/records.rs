@@ -115,7 +115,7 @@ mod tests {
     fn record(kind: u8, bytes: usize) -> Vec<u8> {
         let [high, low] = u16::try_from(bytes).unwrap().to_be_bytes();
         let mut record = Vec::from([kind, 3, 3, high, low]);
-        record.resize(HEADER_BYTES + bytes, 23);
+        record.extend(core::iter::repeat_n(23, bytes));
         record
     }
 

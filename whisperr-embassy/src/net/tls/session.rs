@@ -18,7 +18,7 @@ use crate::logging;
 use crate::net::dial::connect;
 use crate::net::error::HttpError;
 use crate::net::exchange::exchange;
-use crate::net::http::{HangUp, IDLE_MAX};
+use crate::net::http::{HangUp, IDLE_MAX, socket};
 use crate::net::server::Server;
 
 /// What every connection needs.
@@ -40,7 +40,7 @@ impl<E: Entropy> Session<'_, E> {
     /// Makes connections for requests, for ever.
     pub(super) async fn serve(&mut self, link: &Link, clock: &impl Clock) -> Infallible {
         let Self { stack, tcp_rx, tcp_tx, rx, tx, server, roots, entropy } = self;
-        let mut socket = TcpSocket::new(*stack, tcp_rx, tcp_tx);
+        let mut socket = socket(*stack, tcp_rx, tcp_tx);
         let mut line = Line { stack: *stack, rx, tx, server, roots, entropy };
         loop {
             let first = link.request.wait().await;
