@@ -126,25 +126,28 @@ fn a_connection_that_the_server_ended_meanwhile_costs_no_attempt() {
 
 #[test]
 fn what_a_server_says_unasked_is_not_the_next_reply() {
-    let lab = Lab::new(6);
-    let client = lab.client(CONFIG);
-    let mut is_first = true;
-    lab.server().script(move |_| {
-        let answer = Answer::status(202);
-        if !core::mem::take(&mut is_first) {
-            return answer;
-        }
-        // As some servers and proxies do before they close an idle connection. A 408 drops what it answers.
-        let unasked = head(408, "Content-Length: 0\r\n").into_bytes();
-        answer.then(Act::Wait(1000)).then(Act::Send(unasked)).then(Act::Close)
-    });
+    for closes in [true, false] {
+        let lab = Lab::new(6);
+        let client = lab.client(CONFIG);
+        let mut is_first = true;
+        lab.server().script(move |_| {
+            let answer = Answer::status(202);
+            if !core::mem::take(&mut is_first) {
+                return answer;
+            }
+            // As some servers and proxies do before they close an idle connection. A 408 drops what it answers.
+            let unasked = head(408, "Content-Length: 0\r\n").into_bytes();
+            let answer = answer.then(Act::Wait(1000)).then(Act::Send(unasked));
+            if closes { answer.then(Act::Close) } else { answer }
+        });
 
-    assert_eq!(deliver(&lab, &client, 0), Flush::Delivered);
-    lab.pass(Duration::from_secs(5));
-    assert_eq!(deliver(&lab, &client, 1), Flush::Delivered);
+        assert_eq!(deliver(&lab, &client, 0), Flush::Delivered);
+        lab.pass(Duration::from_secs(5));
+        assert_eq!(deliver(&lab, &client, 1), Flush::Delivered);
 
-    assert_eq!((numbers(&lab), lab.server().connections()), (vec![0, 1], 2));
-    assert_eq!(lab.run(client.handle.status()).counters.dropped, 0);
+        assert_eq!((numbers(&lab), lab.server().connections()), (vec![0, 1], 2), "closes: {closes}");
+        assert_eq!(lab.run(client.handle.status()).counters.dropped, 0);
+    }
 }
 
 #[test]

@@ -1,13 +1,9 @@
 //! Whether the server is who it should be.
 
-use core::cell::Cell;
-
-use embassy_sync::blocking_mutex::Mutex;
-use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embedded_tls::pki::CertVerifier;
 use embedded_tls::{
     Aes128GcmSha256, Certificate as Root, CertificateEntryRef, CertificateRef, CertificateVerifyRef,
-    CryptoProvider, CryptoRng, CryptoRngCore, Sha256, TlsClock, TlsError, TlsVerifier,
+    CryptoProvider, CryptoRng, CryptoRngCore, NoClock, Sha256, TlsError, TlsVerifier,
 };
 use rand_core::RngCore;
 use whisperr_core::UtcMillis;
@@ -26,8 +22,7 @@ pub(super) struct Provider<'a, E> {
 
 impl<'a, E: Entropy> Provider<'a, E> {
     pub(super) fn new(host: &'a str, roots: &'a [&'a [u8]], utc: Option<UtcMillis>, entropy: E) -> Self {
-        NOW.lock(|now| now.set(utc));
-        Self { entropy, verifier: Verifier { roots, host, chain: None, is_proved: false } }
+        Self { entropy, verifier: Verifier { roots, host, utc, chain: None, is_proved: false } }
     }
 
     /// Whether the server showed a certificate that holds, and proved that it has the key.
@@ -80,12 +75,14 @@ impl<E: Entropy> RngCore for Random<'_, E> {
 // What the trait promises is what `Entropy` asks for.
 impl<E: Entropy> CryptoRng for Random<'_, E> {}
 
-type Chain<'a> = CertVerifier<'a, Aes128GcmSha256, Date, CERTIFICATE_BYTES>;
+type Chain<'a> = CertVerifier<'a, Aes128GcmSha256, NoClock, CERTIFICATE_BYTES>;
 
 /// Checks the certificates and the proof, and remembers that it did.
 struct Verifier<'a> {
     roots: &'a [&'a [u8]],
     host: &'a str,
+    /// `None` while the device does not know the date.
+    utc: Option<UtcMillis>,
     chain: Option<Chain<'a>>,
     is_proved: bool,
 }
@@ -98,7 +95,7 @@ impl TlsVerifier<Aes128GcmSha256> for Verifier<'_> {
 
     fn verify_certificate(&mut self, transcript: &Sha256, shown: CertificateRef<'_>) -> Result<(), TlsError> {
         (self.chain, self.is_proved) = (None, false);
-        let root = root_of(self.roots, &shown).ok_or(TlsError::InvalidCertificate)?;
+        let root = self.root_of(&shown).ok_or(TlsError::InvalidCertificate)?;
         let mut chain = Chain::new(Root::X509(root));
         TlsVerifier::<Aes128GcmSha256>::set_hostname_verification(&mut chain, self.host)?;
         chain.verify_certificate(transcript, shown)?;
@@ -115,30 +112,25 @@ impl TlsVerifier<Aes128GcmSha256> for Verifier<'_> {
     }
 }
 
-/// The root that issued the last certificate, when all but the first are allowed to issue others. Without this look,
-/// whoever holds any certificate of the authority could make one for any name.
-fn root_of<'a>(roots: &[&'a [u8]], shown: &CertificateRef<'_>) -> Option<&'a [u8]> {
-    let mut last = None;
-    for (at, entry) in shown.entries.iter().enumerate() {
-        let CertificateEntryRef::X509(der) = entry else { return None };
-        let certificate = Certificate::read(der)?;
-        if at > 0 && !certificate.is_authority() {
-            return None;
+impl<'a> Verifier<'a> {
+    /// The root that issued the last certificate, when all are valid at the moment, and all but the first are allowed
+    /// to issue others. Without that look, whoever holds any certificate of the authority could make one for any name.
+    fn root_of(&self, shown: &CertificateRef<'_>) -> Option<&'a [u8]> {
+        let mut last = None;
+        for (at, entry) in shown.entries.iter().enumerate() {
+            let CertificateEntryRef::X509(der) = entry else { return None };
+            let certificate = Certificate::read(der)?;
+            if at > 0 && !certificate.is_authority() {
+                return None;
+            }
+            // `embedded-tls` would ask a static for the date; a device may have several clocks.
+            if self.utc.is_some_and(|utc| !certificate.is_valid_at(utc)) {
+                return None;
+            }
+            last = Some(certificate);
         }
-        last = Some(certificate);
-    }
-    let issuer = last?.issuer;
-    roots.iter().copied().find(|root| Certificate::read(root).is_some_and(|root| root.subject == issuer))
-}
-
-/// The date of the handshake under way, as `embedded-tls` asks for it: from nowhere in particular.
-struct Date;
-
-static NOW: Mutex<CriticalSectionRawMutex, Cell<Option<UtcMillis>>> = Mutex::new(Cell::new(None));
-
-impl TlsClock for Date {
-    fn now() -> Option<u64> {
-        let utc = NOW.lock(Cell::get)?;
-        u64::try_from(utc.get()).ok().map(|ms| ms / 1000)
+        let issuer = last?.issuer;
+        let is_issuer = |root: &&[u8]| Certificate::read(root).is_some_and(|root| root.subject == issuer);
+        self.roots.iter().copied().find(is_issuer)
     }
 }
