@@ -28,6 +28,7 @@ struct Inner {
     early: Early,
     received: Vec<Received>,
     connections: usize,
+    ended: usize,
     operations: Vec<Value>,
     /// Message ids of events and whole bodies of identifies that are known.
     known: BTreeSet<String>,
@@ -50,6 +51,7 @@ impl Server {
             early: Box::new(|_| None),
             received: Vec::new(),
             connections: 0,
+            ended: 0,
             operations: Vec::new(),
             known: BTreeSet::new(),
             duplicates: 0,
@@ -76,6 +78,13 @@ impl Server {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.0.borrow().connections
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        let inner = self.0.borrow();
+        inner.connections.saturating_sub(inner.ended)
     }
 
     /// The operations that were taken, each message id once, in order: events, and the bodies of identifies.
@@ -132,6 +141,10 @@ impl Server {
                     }
                 }
                 None => self.serve(&mut socket, connection).await,
+            }
+            {
+                let mut inner = self.0.borrow_mut();
+                inner.ended = inner.ended.saturating_add(1);
             }
             socket.abort();
             let _reset_sent = socket.flush().await;

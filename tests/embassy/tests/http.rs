@@ -125,6 +125,48 @@ fn a_connection_that_the_server_ended_meanwhile_costs_no_attempt() {
 }
 
 #[test]
+fn only_a_kept_connection_that_says_nothing_is_no_attempt() {
+    for (name, kept, end, expected) in [
+        ("kept, closed", true, Answer::silence().then(Act::Close), Flush::Delivered),
+        ("kept, reset", true, Answer::silence().then(Act::Reset), Flush::Delivered),
+        // Who begins to answer is there: what it does not finish is a failure like any other.
+        ("kept, half a reply", true, Answer::raw(b"HTTP/1.1 2", 202).then(Act::Close), Flush::RetryExhausted),
+        ("new, closed", false, Answer::silence().then(Act::Close), Flush::RetryExhausted),
+        ("new, reset", false, Answer::silence().then(Act::Reset), Flush::RetryExhausted),
+    ] {
+        let lab = Lab::new(5);
+        let client = lab.client(Config { max_retries: 0, ..CONFIG });
+        if kept {
+            assert_eq!(deliver(&lab, &client, 0), Flush::Delivered);
+        }
+        let mut is_first = true;
+        lab.server().script(
+            move |_| {
+                if core::mem::take(&mut is_first) { end.clone() } else { Answer::status(202) }
+            },
+        );
+
+        assert_eq!(deliver(&lab, &client, 1), expected, "{name}");
+    }
+}
+
+#[test]
+fn an_attempt_that_is_given_up_ends_its_connection_at_once() {
+    let lab = Lab::new(5);
+    let client = lab.client(CONFIG);
+    lab.server().script(|_| Answer::silence().then(Act::Hang));
+    lab.run(client.track("door_opened", 0));
+    assert_eq!(lab.run(client.handle.flush(Duration::from_secs(1))), Flush::TimedOut);
+    assert_eq!(lab.server().open_connections(), 1);
+
+    // Returns at the end of the attempt; nothing is sent after it that would end the connection by the way.
+    lab.run(client.handle.pause());
+    lab.pass(Duration::from_millis(50));
+
+    assert_eq!(lab.server().open_connections(), 0);
+}
+
+#[test]
 fn what_a_server_says_unasked_is_not_the_next_reply() {
     for closes in [true, false] {
         let lab = Lab::new(6);

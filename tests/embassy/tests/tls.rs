@@ -279,6 +279,20 @@ fn an_attempt_ends_in_its_time_wherever_it_hangs() {
 }
 
 #[test]
+fn an_attempt_that_is_given_up_ends_its_connection_at_once() {
+    let authority = Authority::new("ours");
+    let (lab, client) = start(5, authority.certify(&[HOST]), &[&authority.der]);
+    lab.server().script(|_| Answer::silence().then(Act::Hang));
+    assert_eq!(client.deliver(&lab, 0, 1), Flush::TimedOut);
+    assert_eq!(lab.server().open_connections(), 1);
+
+    lab.run(client.handle.pause());
+    lab.pass(Duration::from_millis(50));
+
+    assert_eq!(lab.server().open_connections(), 0);
+}
+
+#[test]
 fn small_buffers_do_where_the_server_sends_small_records() {
     let authority = Authority::new("ours");
     let mut config = authority.certify(&[HOST]).config();
