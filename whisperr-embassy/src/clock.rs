@@ -101,3 +101,59 @@ pub(crate) fn to_embassy(at: Instant) -> EmbassyInstant {
     let rest = ms.saturating_mul(embassy_time::TICK_HZ).div_ceil(1000);
     EmbassyInstant::from_ticks(ticks.saturating_add(rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_is_unknown_until_it_is_set_and_then_runs() {
+        let clock = EmbassyClock::new();
+        let before = clock.now();
+        assert_eq!(clock.utc(), None);
+
+        clock.set_utc(UtcMillis::new(1_780_228_800_000));
+
+        let ran = clock.utc().unwrap().get() - 1_780_228_800_000;
+        assert!((0..60_000).contains(&ran), "{ran}");
+        assert!(clock.now() >= before);
+    }
+
+    #[test]
+    fn any_date_can_be_set() {
+        let clock = EmbassyClock::new();
+        for ms in [i64::MIN, -1, 0, i64::MAX] {
+            clock.set_utc(UtcMillis::new(ms));
+            assert!(clock.utc().is_some());
+        }
+    }
+
+    #[test]
+    fn a_real_time_clock_is_asked_every_time() {
+        struct Chip(Cell<Option<i64>>);
+        impl Rtc for Chip {
+            fn utc(&self) -> Option<UtcMillis> {
+                self.0.get().map(UtcMillis::new)
+            }
+        }
+        let chip = Chip(Cell::new(None));
+        let clock = RtcClock::new(&chip);
+        assert_eq!(clock.utc(), None);
+
+        for ms in [1_780_228_800_000, 1_780_228_700_000] {
+            chip.0.set(Some(ms));
+            assert_eq!(clock.utc(), Some(UtcMillis::new(ms)));
+        }
+    }
+
+    #[test]
+    fn a_moment_is_not_slept_past_nor_woken_before() {
+        for ms in [0, 1, 999, 1000, 1001, 1_780_228_800_123] {
+            let at = to_embassy(Instant::from_millis(ms));
+
+            assert_eq!(at.as_millis(), ms);
+            assert!(ms == 0 || EmbassyInstant::from_ticks(at.as_ticks() - 1).as_millis() < ms);
+        }
+        assert_eq!(to_embassy(Instant::from_millis(u64::MAX)), EmbassyInstant::MAX);
+    }
+}

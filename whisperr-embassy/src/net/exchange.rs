@@ -204,7 +204,53 @@ impl<C: Write> Write for Exactly<'_, C> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+    use core::convert::Infallible;
+    use std::vec::Vec;
+
+    use whisperr_core::ready;
+
     use super::*;
+
+    /// A connection that keeps what is written; nothing is ever read from it.
+    #[derive(Default)]
+    struct Sink(Vec<u8>);
+
+    impl ErrorType for Sink {
+        type Error = Infallible;
+    }
+
+    impl Write for Sink {
+        async fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+            // A few at a time, as a socket whose buffer is nearly full.
+            let count = bytes.len().min(3);
+            self.0.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        async fn flush(&mut self) -> Result<(), Infallible> {
+            Ok(())
+        }
+    }
+
+    /// Writes a body in pieces through what guards its length: how it ended, and what came out.
+    fn written(announced: usize, pieces: &[&[u8]]) -> (bool, usize, Vec<u8>) {
+        let mut sink = Sink::default();
+        let mut out = Exactly { connection: &mut sink, left: announced };
+        let mut is_ok = true;
+        for piece in pieces {
+            is_ok &= ready(Write::write_all(&mut out, piece)).unwrap().is_ok();
+        }
+        (is_ok, out.left, sink.0)
+    }
+
+    #[test]
+    fn a_body_is_as_long_as_announced_or_not_completed() {
+        assert_eq!(written(7, &[b"abcd", b"", b"efg"]), (true, 0, Vec::from(b"abcdefg")));
+        assert_eq!(written(8, &[b"abcd", b"efg"]), (true, 1, Vec::from(b"abcdefg")));
+        assert_eq!(written(6, &[b"abcd", b"efg"]), (false, 2, Vec::from(b"abcd")));
+        assert_eq!(written(0, &[b""]), (true, 0, Vec::new()));
+    }
 
     #[test]
     fn a_length_is_written_in_decimal() {

@@ -69,7 +69,8 @@ impl<const RX: usize, const TX: usize> Default for TlsBuffers<RX, TX> {
 ///
 /// **Roots** are DER certificates of authorities, P-256 with SHA-256 all along. Pin your own authority, or the one your
 /// server's certificates come from; give the next one along before it is needed, since devices that know only an
-/// authority that has ended are out of reach.
+/// authority that has ended are out of reach. Of two roots of the same name, the first is taken: an authority whose key
+/// changes needs another name.
 ///
 /// **Entropy** makes the keys of every connection: read [`Entropy`] before choosing one.
 ///
