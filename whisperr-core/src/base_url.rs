@@ -16,6 +16,8 @@ pub struct BaseUrl<'a> {
     text: &'a str,
     secure: bool,
     authority: &'a str,
+    host: &'a str,
+    port: u16,
     prefix: &'a str,
 }
 
@@ -54,8 +56,9 @@ impl<'a> BaseUrl<'a> {
         if authority.contains('@') {
             return Err(BaseUrlError::Credentials);
         }
-        check_authority(authority)?;
-        Ok(Self { text, secure, authority, prefix })
+        let (host, port) = split_authority(authority)?;
+        let port = port.unwrap_or(if secure { 443 } else { 80 });
+        Ok(Self { text, secure, authority, host, port, prefix })
     }
 
     /// The URL without trailing slashes; a request path such as `/v1/identify` is appended to it.
@@ -76,6 +79,18 @@ impl<'a> BaseUrl<'a> {
         self.authority
     }
 
+    /// The host alone: a name or an address, that of IPv6 without its brackets.
+    #[must_use]
+    pub const fn host(self) -> &'a str {
+        self.host
+    }
+
+    /// The port, 443 or 80 where the URL names none.
+    #[must_use]
+    pub const fn port(self) -> u16 {
+        self.port
+    }
+
     /// The path prefix, empty or starting with a slash and not ending with one.
     #[must_use]
     pub const fn prefix(self) -> &'a str {
@@ -83,19 +98,25 @@ impl<'a> BaseUrl<'a> {
     }
 }
 
-fn check_authority(authority: &str) -> Result<(), BaseUrlError> {
+fn split_authority(authority: &str) -> Result<(&str, Option<u16>), BaseUrlError> {
     // The colons of an IPv6 address stand in brackets; only one outside them starts a port.
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (authority, None),
     };
-    if host.is_empty() || (host.contains(':') && !host.starts_with('[')) {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    if host.is_empty() || bare == Some("") || (host.contains(':') && bare.is_none()) {
         return Err(BaseUrlError::NoHost);
     }
-    match port {
-        Some(port) if port.parse::<u16>().is_err() => Err(BaseUrlError::BadPort),
-        _ => Ok(()),
-    }
+    let port = match port {
+        // Digits alone: the parser of the language takes a sign, too.
+        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(port.parse().map_err(|_| BaseUrlError::BadPort)?)
+        }
+        Some(_) => return Err(BaseUrlError::BadPort),
+        None => None,
+    };
+    Ok((bare.unwrap_or(host), port))
 }
 
 /// Why a text is not a base URL.
@@ -172,6 +193,10 @@ mod tests {
             ("https://::1", Err(E::NoHost)),
             ("https://host:port", Err(E::BadPort)),
             ("https://host:65536", Err(E::BadPort)),
+            ("https://host:+80", Err(E::BadPort)),
+            ("https://host:", Err(E::BadPort)),
+            ("https://[]:80", Err(E::NoHost)),
+            ("https://[::1", Err(E::NoHost)),
             ("https://user:pw@host", Err(E::Credentials)),
             ("https://host?x=1", Err(E::QueryOrFragment)),
             ("https://host/#a", Err(E::QueryOrFragment)),
@@ -181,6 +206,20 @@ mod tests {
         ] {
             let found = BaseUrl::parse(url).map(|url| (url.authority(), url.prefix()));
             assert_eq!(found, expected, "{url:?}");
+        }
+    }
+
+    #[test]
+    fn host_and_port_are_what_to_connect_to() {
+        for (url, host, port) in [
+            ("https://api.whisperr.net", "api.whisperr.net", 443),
+            ("http://api.whisperr.net", "api.whisperr.net", 80),
+            ("http://localhost:4801/proxy/w/", "localhost", 4801),
+            ("https://[2001:db8::1]", "2001:db8::1", 443),
+            ("http://[::1]:0", "::1", 0),
+        ] {
+            let found = BaseUrl::parse(url).map(|url| (url.host(), url.port()));
+            assert_eq!(found, Ok((host, port)), "{url:?}");
         }
     }
 }

@@ -41,6 +41,9 @@ pub trait Shared {
 ///
 /// `buffer` holds one record at a time and must be as long as the client's own. `notify` is told
 /// every [`Notice`]; it must not block for long, since nothing is sent meanwhile.
+///
+/// The future may be dropped and another one run in its place: a request that was out then counts as
+/// unanswered.
 pub async fn run<L, C, T>(
     shared: &L,
     clock: &C,
@@ -52,6 +55,8 @@ pub async fn run<L, C, T>(
     C: Clock,
     T: Transport,
 {
+    // What a loop before this one left unanswered nobody waits for any more.
+    shared.lock().await.handle_reply(Now::read(clock), None);
     loop {
         let action = shared.lock().await.poll(Now::read(clock)).await;
         match action {

@@ -10,6 +10,7 @@
 //! | `core` | `whisperr-core` over memory storage, in simulated time |
 //! | `std in memory` | `whisperr-std` without persistence, over HTTP to the collector |
 //! | `std on file` | the same over a queue file; one client is told, the next one delivers |
+//! | `embassy` | `whisperr-embassy` over embassy-net, two stacks in one process and virtual time |
 //!
 //! Nothing is skipped in silence: a key, an operation or a step that is not known, a version other
 //! than 1 and a case that expects nothing are failures. Numbers are compared digit by digit, over
@@ -26,6 +27,7 @@ mod automatic;
 mod behavior;
 mod core_rig;
 mod date;
+mod embassy_rig;
 mod exact;
 mod fixture;
 mod push;

@@ -5,6 +5,7 @@ use core::fmt;
 use whisperr_core::{Notice, PushToken, Track, UtcMillis};
 
 use crate::core_rig::CoreRig;
+use crate::embassy_rig::EmbassyRig;
 use crate::exact::Exact;
 use crate::report::Reason;
 use crate::scenario::{About, Given, IdentifyScenario, TrackScenario};
@@ -20,11 +21,13 @@ pub enum Driver {
     StdInMemory,
     /// `whisperr-std` over a queue file and HTTP. What one client was told, the next delivers.
     StdOnFile,
+    /// `whisperr-embassy` over a flash that is memory, and HTTP over embassy-net in virtual time.
+    Embassy,
 }
 
 impl Driver {
     /// Every way.
-    pub const ALL: [Self; 3] = [Self::Core, Self::StdInMemory, Self::StdOnFile];
+    pub const ALL: [Self; 4] = [Self::Core, Self::StdInMemory, Self::StdOnFile, Self::Embassy];
 
     /// Whether what a client was told survives it.
     pub(crate) const fn survives(self) -> bool {
@@ -37,6 +40,7 @@ impl Driver {
             Self::Core => Box::new(CoreRig::new(setup)),
             Self::StdInMemory => Box::new(StdRig::in_memory(setup)?),
             Self::StdOnFile => Box::new(StdRig::on_file(setup)?),
+            Self::Embassy => Box::new(EmbassyRig::new(setup)),
         })
     }
 }
@@ -47,6 +51,7 @@ impl fmt::Display for Driver {
             Self::Core => "core",
             Self::StdInMemory => "std in memory",
             Self::StdOnFile => "std on file",
+            Self::Embassy => "embassy",
         })
     }
 }
