@@ -20,6 +20,8 @@ mod file;
 pub mod life;
 mod medium;
 mod network;
+#[cfg(feature = "flash")]
+pub mod nor;
 mod search;
 mod server;
 mod shrink;

@@ -7,7 +7,7 @@ use super::error::FlashError;
 use super::frame::{Kind, View};
 use super::layout::Layout;
 use super::medium::{Found, Medium, Sink};
-use super::page::{PageInfo, low, widen};
+use super::page::{PageHeader, PageInfo, low, widen};
 use super::removed::{Known, Removed};
 
 /// Where the value of a slot stands; an empty one stands nowhere.
@@ -169,6 +169,17 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         sink: Sink<'_>,
     ) -> Result<Found, FlashError<F::Error>> {
         self.medium.look(generation, offset, sink).await.map_err(FlashError::Flash)
+    }
+
+    /// The header of the page of this generation, if that is what stands there.
+    pub(super) async fn header(&mut self, generation: u32) -> Result<Option<PageHeader>, FlashError<F::Error>> {
+        let error = match self.medium.header(generation).await {
+            Ok(header) => return Ok(header),
+            Err(error) => error,
+        };
+        // Where another page can be read, it is not the driver that fails but the words of this one.
+        let other = self.head != generation && matches!(self.medium.header(self.head).await, Ok(Some(_)));
+        if other || self.floor > self.head { Ok(None) } else { Err(FlashError::Flash(error)) }
     }
 
     /// The next whole frame between two places of a page.

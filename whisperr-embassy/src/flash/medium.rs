@@ -8,8 +8,10 @@ use super::page::{HEADER, PageHeader};
 
 /// Bytes that are read or programmed at once: a multiple of every write size.
 const PIECE: usize = 64;
+/// Bytes that are copied at once.
+const COPIED: usize = PIECE / 2;
 /// How often the same bytes are read before they count as damaged: a read may flip a bit.
-const LOOKS: u32 = 3;
+const LOOKS: u32 = 6;
 /// What an erased byte reads as.
 const ERASED: u8 = 0xFF;
 
@@ -248,23 +250,49 @@ impl<F: NorFlash> Medium<F> {
                 let from = layout.address(generation, offset);
                 let first = HEAD.saturating_add(skip.into());
                 let end = first.saturating_add(len.into());
-                let size = end.next_multiple_of(F::WRITE_SIZE.max(1));
+                let foot = end.saturating_add(FOOT);
+                let size = foot.next_multiple_of(F::WRITE_SIZE.max(1));
+                let mut source = frame::seed(&layout, generation, offset);
+                let mut expected = [0; FOOT];
                 let mut done = 0_usize;
                 while done < size {
-                    let mut piece = [0; PIECE / 2];
-                    let have = size.saturating_sub(done).min(piece.len());
-                    let known = piece.get_mut(..have).unwrap_or_default();
                     let next = from.saturating_add(u32::try_from(done).unwrap_or(u32::MAX));
-                    self.flash.read(next, known).await?;
+                    let (piece, have) = self.read_surely(next, size.saturating_sub(done)).await?;
+                    let known = piece.get(..have).unwrap_or_default();
+                    // All but the check byte of the head is summed.
+                    source = source.with(part(known, done, 0, HEAD.saturating_sub(1)).1);
+                    source = source.with(part(known, done, HEAD, end).1);
+                    let (at, bytes) = part(known, done, end, foot);
+                    expected.iter_mut().skip(at).zip(bytes).for_each(|(to, from)| *to = *from);
                     let (_, bytes) = part(known, done, first, end);
                     crc = crc.with(bytes);
                     self.push(&mut pen, bytes).await?;
                     done = done.saturating_add(have);
                 }
+                if source.finish() != u32::from_le_bytes(expected) {
+                    // A copy of what was misread must not look whole.
+                    crc = crc.with(&[0]);
+                }
             }
         }
         self.push(&mut pen, &crc.finish().to_le_bytes()).await?;
         self.finish(&mut pen).await
+    }
+
+    /// Reads up to so many bytes until two looks agree: what is copied gets a new checksum.
+    async fn read_surely(&mut self, address: u32, left: usize) -> Result<([u8; COPIED], usize), F::Error> {
+        let have = left.min(COPIED);
+        let mut before = [0; COPIED];
+        self.flash.read(address, before.get_mut(..have).unwrap_or_default()).await?;
+        for _ in 0..LOOKS {
+            let mut piece = [0; COPIED];
+            self.flash.read(address, piece.get_mut(..have).unwrap_or_default()).await?;
+            if piece == before {
+                break;
+            }
+            before = piece;
+        }
+        Ok((before, have))
     }
 
     /// Writes the header of a page, and does not look whether it worked.

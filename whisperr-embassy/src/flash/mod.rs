@@ -125,7 +125,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     }
 
     async fn delete(&mut self, kind: Kind, range: SeqRange) -> Result<(), Fault<FlashError<F::Error>>> {
-        self.settle().await?;
+        self.catch_up().await?;
         let last = range.last.get().min(self.next.saturating_sub(1));
         let mut error = FlashError::Unverified;
         for _ in 0..TRIES {
@@ -173,7 +173,7 @@ impl<F: NorFlash, const PAGES: usize> Storage for FlashStorage<F, PAGES> {
     }
 
     async fn append(&mut self, seq: Seq, record: &[u8]) -> Result<(), Fault<Self::Error>> {
-        self.settle().await?;
+        self.catch_up().await?;
         let max = self.record_bytes_max();
         if record.len() > max {
             return Err(FlashError::RecordTooLong { bytes: record.len(), max }.into());
@@ -212,7 +212,7 @@ impl<F: NorFlash, const PAGES: usize> Storage for FlashStorage<F, PAGES> {
     }
 
     async fn read(&mut self, from: Seq, buffer: &mut [u8]) -> Result<Option<Stored>, Fault<Self::Error>> {
-        self.settle().await?;
+        self.catch_up().await?;
         let mut found = None;
         // Once more when what was found is not whole any more.
         for _ in 0..TRIES {
@@ -245,7 +245,7 @@ impl<F: NorFlash, const PAGES: usize> Storage for FlashStorage<F, PAGES> {
     }
 
     async fn load(&mut self, slot: Slot, buffer: &mut [u8]) -> Result<usize, Fault<Self::Error>> {
-        self.settle().await?;
+        self.catch_up().await?;
         let place = self.place(slot);
         let len = usize::from(place.len);
         if len == 0 || len > buffer.len() {
@@ -256,7 +256,7 @@ impl<F: NorFlash, const PAGES: usize> Storage for FlashStorage<F, PAGES> {
     }
 
     async fn store(&mut self, slot: Slot, value: &[u8]) -> Result<(), Fault<Self::Error>> {
-        self.settle().await?;
+        self.catch_up().await?;
         if value.len() > SLOT_BYTES_MAX {
             return Err(FlashError::SlotTooLong { bytes: value.len() }.into());
         }
@@ -277,8 +277,7 @@ impl<F: NorFlash, const PAGES: usize> Storage for FlashStorage<F, PAGES> {
     }
 
     async fn wipe(&mut self) -> Result<(), Fault<Self::Error>> {
-        self.settle().await?;
-        self.settle_turn().await?;
+        self.catch_up().await?;
         self.turn(self.head).await?;
         self.finish_wipe().await?;
         Ok(())

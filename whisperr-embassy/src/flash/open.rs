@@ -33,7 +33,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         self.wiped = header.wiped;
         let (mut torn, mut end) = (true, self.layout().page());
         for generation in self.floor..=self.head {
-            let header = self.medium.header(generation).await.map_err(FlashError::Flash)?;
+            let header = self.header(generation).await?;
             let Some(header) = header else {
                 self.set_hole(generation);
                 self.suspect = true;
@@ -121,7 +121,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         let mut noted = 0_usize;
         let mut expected: Option<(u32, u64)> = None;
         for generation in self.floor.max(self.wiped.saturating_add(1))..=self.head {
-            let header = self.medium.header(generation).await.map_err(FlashError::Flash)?;
+            let header = self.header(generation).await?;
             let Some(header) = header else { continue };
             let mut lost = expected.map(|(page, first)| (page, first, header.next));
             let mut native = header.next;

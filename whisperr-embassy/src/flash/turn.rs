@@ -44,6 +44,8 @@ pub(super) struct Loaded {
     pub(super) slots: Slots,
     /// The oldest generation that is needed, by the word of this page.
     pub(super) floor: u32,
+    /// It holds what is only written once the page is complete.
+    pub(super) proved: bool,
     /// One more than the highest number in it.
     pub(super) next: u64,
     /// Something that is not whole stands behind the last frame.
@@ -58,17 +60,20 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     pub(super) async fn turn(&mut self, wiped: u32) -> Result<(), FlashError<F::Error>> {
         self.freshen().await?;
         self.recall_removed().await?;
-        while self.floor <= self.head && self.live(self.floor) == 0 {
-            self.floor = self.floor.saturating_add(1);
+        let mut floor = self.floor;
+        while floor <= self.head && self.live(floor) == 0 {
+            floor = floor.saturating_add(1);
         }
+        // The page of `head` may be written to as long as it is the last one.
+        self.floor = self.floor.max(floor.min(self.head));
         let first = self.head.saturating_add(1);
         // The page of the last one is where `floor` stands now: that must be copied.
-        let last = self.floor.saturating_add(self.layout().pages()).saturating_sub(1);
+        let last = floor.saturating_add(self.layout().pages()).saturating_sub(1);
         let mut error = FlashError::Unverified;
         for generation in first..=last {
             for _ in 0..TRIES {
                 self.turning = Some(generation);
-                match self.turn_to(generation, wiped).await {
+                match self.turn_to(generation, floor, wiped).await {
                     Ok(()) => return Ok(()),
                     Err(failed) => {
                         error = failed.error;
@@ -97,7 +102,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     /// could not be read.
     pub(super) async fn settle_turn(&mut self) -> Result<(), FlashError<F::Error>> {
         if let Some(generation) = self.turning {
-            if let Some(header) = self.medium.header(generation).await.map_err(FlashError::Flash)? {
+            if let Some(header) = self.header(generation).await? {
                 let loaded = self.load(header, self.slots).await?;
                 if self.is_complete(&loaded) {
                     self.adopt(&loaded);
@@ -113,21 +118,25 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         loaded.header.generation.saturating_sub(loaded.floor).saturating_add(1) < self.layout().pages()
     }
 
-    async fn turn_to(&mut self, generation: u32, wiped: u32) -> Result<(), Failed<F::Error>> {
+    async fn turn_to(
+        &mut self,
+        generation: u32,
+        floor: u32,
+        wiped: u32,
+    ) -> Result<(), Failed<F::Error>> {
         let layout = self.layout();
         match self.medium.erase(generation).await {
             Ok(true) => {}
             Ok(false) => return Err(Failed::certain(Ok(()))),
             Err(error) => return Err(Failed::certain(Err(error))),
         }
-        let floor = self.floor;
         let copies = generation.saturating_sub(floor).saturating_add(1) >= layout.pages();
         let records = copies && floor > wiped;
         let oldest = if records { self.find_in(floor, layout.header(), 0).await? } else { None };
         let base = oldest.map_or(self.next, |spot| spot.seq);
         let header = PageHeader { generation, floor, wiped, base, next: self.next };
         let written = self.medium.write_header(&header).await;
-        if self.medium.header(generation).await.map_err(FlashError::Flash)? != Some(header) {
+        if self.header(generation).await? != Some(header) {
             return Err(Failed::certain(written));
         }
         if copies {
@@ -192,7 +201,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         let info =
             PageInfo { base: low(header.base), last: low(header.base.saturating_sub(1)), live: 0, end: start };
         let (floor, next) = (header.floor, header.next);
-        let mut loaded = Loaded { header, info, slots, floor, next, torn: false, rough: false };
+        let mut loaded = Loaded { header, info, slots, floor, proved: false, next, torn: false, rough: false };
         let mut at = start;
         let mut lowest = header.base;
         while at < page {
@@ -216,6 +225,11 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
                     loaded.note(offset, view);
                 }
             }
+        }
+        if loaded.proved {
+            // At most one page was copied.
+            let oldest = generation.saturating_add(2).saturating_sub(self.layout().pages());
+            loaded.floor = loaded.floor.max(oldest);
         }
         Ok(loaded)
     }
@@ -242,7 +256,8 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
             self.removed = Removed::new();
             self.mark_stale(self.floor);
         }
-        self.cursor = self.cursor.filter(|(generation, ..)| *generation >= self.floor);
+        let oldest = self.floor.max(self.wiped.saturating_add(1));
+        self.cursor = self.cursor.filter(|(generation, ..)| *generation >= oldest);
         let mut removed = self.removed;
         removed.retain(|first, last| self.may_stand(first, last));
         self.removed = removed;
@@ -278,10 +293,14 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
 impl Loaded {
     fn note(&mut self, offset: u32, view: View) {
         let generation = self.header.generation;
+        let appended = view.seq(self.header.base).is_some_and(|seq| seq >= self.header.next);
         match view.kind {
             Kind::Turned => {
                 self.floor = generation.saturating_sub(view.field).max(self.floor);
             }
+            // None of these is written before the page is complete.
+            _ if appended => self.proved = true,
+            Kind::Removed | Kind::Aside => self.proved = true,
             Kind::Slot => {
                 let number = usize::try_from(view.field).unwrap_or(usize::MAX);
                 if let Some(slot) = self.slots.get_mut(number) {

@@ -32,6 +32,13 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         Err(written.err().map_or(FlashError::Unverified, FlashError::Flash))
     }
 
+    /// Finds out what became of a call whose future was dropped, before anything is looked at or changed:
+    /// what was not there once must not come about later.
+    pub(super) async fn catch_up(&mut self) -> Result<(), FlashError<F::Error>> {
+        self.settle().await?;
+        self.settle_turn().await
+    }
+
     /// Finds out what became of the last write; `true` when all of it is on the medium.
     pub(super) async fn settle(&mut self) -> Result<bool, FlashError<F::Error>> {
         let Some(pending) = self.pending else { return Ok(false) };
