@@ -19,27 +19,27 @@ fn lives<const WRITE: usize, const ERASE: usize, const PAGES: usize>(units: usiz
 
 #[test]
 fn no_life_breaks_a_promise_with_a_write_size_of_1() {
-    lives::<1, 256, 4>(4, 2000);
+    lives::<1, 256, 4>(4, 400);
     lives::<1, 256, 2>(2, 100);
     lives::<1, 512, 3>(6, 60);
 }
 
 #[test]
 fn no_life_breaks_a_promise_with_a_write_size_of_4() {
-    lives::<4, 256, 4>(4, 2000);
+    lives::<4, 256, 4>(4, 400);
     lives::<4, 256, 2>(2, 100);
     lives::<4, 4096, 4>(4, 30);
 }
 
 #[test]
 fn no_life_breaks_a_promise_with_a_write_size_of_8() {
-    lives::<8, 256, 5>(5, 2000);
+    lives::<8, 256, 5>(5, 400);
     lives::<8, 2048, 2>(2, 40);
 }
 
 #[test]
 fn no_life_breaks_a_promise_with_a_write_size_of_32() {
-    lives::<32, 256, 6>(6, 2000);
+    lives::<32, 256, 6>(6, 400);
     lives::<32, 512, 2>(2, 60);
     lives::<32, 131_072, 2>(2, 2);
 }

@@ -8,8 +8,6 @@ use super::page::{HEADER, PageHeader};
 
 /// Bytes that are read or programmed at once: a multiple of every write size.
 const PIECE: usize = 64;
-/// Bytes that are copied at once.
-const COPIED: usize = PIECE / 2;
 /// How often the same bytes are read before they count as damaged: a read may flip a bit.
 const LOOKS: u32 = 6;
 /// What an erased byte reads as.
@@ -131,8 +129,8 @@ impl<F: NorFlash> Medium<F> {
     ) -> Result<Found, F::Error> {
         let mut last = Ok(Found::Garbage);
         let mut blank = false;
-        for _ in 0..LOOKS {
-            last = self.look_once(generation, offset, sink.reborrow()).await;
+        for look in 0..LOOKS {
+            last = self.look_once(generation, offset, sink.reborrow(), look > 0).await;
             match last {
                 Ok(Found::Frame(_)) => return last,
                 Ok(Found::Blank) if blank => return last,
@@ -155,6 +153,7 @@ impl<F: NorFlash> Medium<F> {
         generation: u32,
         offset: u32,
         mut sink: Sink<'_>,
+        sure: bool,
     ) -> Result<Found, F::Error> {
         let layout = self.layout;
         let room = layout.page().saturating_sub(offset);
@@ -164,7 +163,7 @@ impl<F: NorFlash> Medium<F> {
         }
         let address = layout.address(generation, offset);
         let mut piece = [0; PIECE];
-        self.flash.read(address, piece.get_mut(..have).unwrap_or_default()).await?;
+        self.read(address, piece.get_mut(..have).unwrap_or_default(), sure).await?;
         if piece.iter().take(F::WRITE_SIZE).all(|byte| *byte == ERASED) {
             return Ok(Found::Blank);
         }
@@ -196,7 +195,7 @@ impl<F: NorFlash> Medium<F> {
             }
             have = left.min(PIECE);
             let next = address.saturating_add(u32::try_from(done).unwrap_or(u32::MAX));
-            self.flash.read(next, piece.get_mut(..have).unwrap_or_default()).await?;
+            self.read(next, piece.get_mut(..have).unwrap_or_default(), sure).await?;
         }
         Ok(if crc.finish() == u32::from_le_bytes(foot) { Found::Frame(view) } else { Found::Garbage })
     }
@@ -209,7 +208,8 @@ impl<F: NorFlash> Medium<F> {
             let mut piece = [0; PIECE];
             let len = end.saturating_sub(at).min(PIECE as u32);
             let known = piece.get_mut(..usize::try_from(len).unwrap_or(0)).unwrap_or_default();
-            if self.flash.read(self.layout.address(generation, at), known).await.is_err() {
+            let address = self.layout.address(generation, at);
+            if self.read(address, known, false).await.is_err() {
                 // Some word in it cannot be read; the first one could.
                 return at.saturating_add(if at == offset { step } else { 0 });
             }
@@ -257,8 +257,11 @@ impl<F: NorFlash> Medium<F> {
                 let mut done = 0_usize;
                 while done < size {
                     let next = from.saturating_add(u32::try_from(done).unwrap_or(u32::MAX));
-                    let (piece, have) = self.read_surely(next, size.saturating_sub(done)).await?;
-                    let known = piece.get(..have).unwrap_or_default();
+                    let mut piece = [0; PIECE];
+                    let have = size.saturating_sub(done).min(PIECE);
+                    let known = piece.get_mut(..have).unwrap_or_default();
+                    // What is copied gets a new checksum.
+                    self.read(next, known, true).await?;
                     // All but the check byte of the head is summed.
                     source = source.with(part(known, done, 0, HEAD.saturating_sub(1)).1);
                     source = source.with(part(known, done, HEAD, end).1);
@@ -279,20 +282,25 @@ impl<F: NorFlash> Medium<F> {
         self.finish(&mut pen).await
     }
 
-    /// Reads up to so many bytes until two looks agree: what is copied gets a new checksum.
-    async fn read_surely(&mut self, address: u32, left: usize) -> Result<([u8; COPIED], usize), F::Error> {
-        let have = left.min(COPIED);
-        let mut before = [0; COPIED];
-        self.flash.read(address, before.get_mut(..have).unwrap_or_default()).await?;
+    /// Reads a piece. A read that fails is made again; a `sure` one until two in a row agree.
+    async fn read(&mut self, address: u32, piece: &mut [u8], sure: bool) -> Result<(), F::Error> {
+        let mut before = [0; PIECE];
+        let mut compared = false;
+        let mut last = Ok(());
         for _ in 0..LOOKS {
-            let mut piece = [0; COPIED];
-            self.flash.read(address, piece.get_mut(..have).unwrap_or_default()).await?;
-            if piece == before {
-                break;
+            last = self.flash.read(address, piece).await;
+            if last.is_err() {
+                continue;
             }
-            before = piece;
+            let known = before.get_mut(..piece.len()).unwrap_or_default();
+            if !sure || (compared && known == piece) {
+                return Ok(());
+            }
+            known.iter_mut().zip(piece.iter()).for_each(|(to, from)| *to = *from);
+            compared = true;
         }
-        Ok((before, have))
+        // Whatever it is, a checksum stands behind it.
+        if compared { Ok(()) } else { last }
     }
 
     /// Writes the header of a page, and does not look whether it worked.

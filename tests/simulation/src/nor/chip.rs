@@ -89,6 +89,8 @@ pub(super) struct Chip {
     /// What the cut does; drawn when `None`.
     pub(super) tear: Option<Tear>,
     pub(super) off: bool,
+    /// Without power calls hang; otherwise they fail.
+    pub(super) hangs: bool,
     /// Every operation waits before and behind its effect.
     pub(super) pauses: bool,
     pub(super) counts: NorCounts,
@@ -126,6 +128,7 @@ impl Chip {
             cut_in: None,
             tear: None,
             off: false,
+            hangs: true,
             pauses: false,
             counts: NorCounts::default(),
             changes: 0,

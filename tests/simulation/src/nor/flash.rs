@@ -115,6 +115,11 @@ impl<const WRITE: usize, const ERASE: usize> SimNor<WRITE, ERASE> {
         self.0.borrow_mut().pauses = pauses;
     }
 
+    /// Whether calls without power never end, as in a process that dies with it, or fail.
+    pub fn set_hangs(&self, hangs: bool) {
+        self.0.borrow_mut().hangs = hangs;
+    }
+
     /// What was done so far.
     #[must_use]
     pub fn counts(&self) -> NorCounts {
@@ -149,6 +154,12 @@ impl<const WRITE: usize, const ERASE: usize> SimNor<WRITE, ERASE> {
     #[must_use]
     pub fn seen(&self) -> Seen {
         self.0.borrow().seen.clone()
+    }
+
+    /// Takes what happened how often.
+    #[must_use]
+    pub fn take_seen(&self) -> Seen {
+        core::mem::take(&mut self.0.borrow_mut().seen)
     }
 
     /// All bytes that a person with the chip in hand could read.
@@ -187,11 +198,16 @@ impl<const WRITE: usize, const ERASE: usize> SimNor<WRITE, ERASE> {
         }
     }
 
-    /// Without power nothing answers.
-    async fn powered(&self) {
-        if self.is_off() {
+    /// Without power nothing answers, or everything fails.
+    async fn powered(&self) -> Result<(), NorError> {
+        if self.is_off() { self.die().await } else { Ok(()) }
+    }
+
+    async fn die<T>(&self) -> Result<T, NorError> {
+        if self.0.borrow().hangs {
             pending::<()>().await;
         }
+        Err(NorError::Failed)
     }
 
     fn check(&self, from: usize, len: usize, unit: usize) -> Result<(), NorError> {
@@ -210,7 +226,7 @@ impl<const WRITE: usize, const ERASE: usize> ReadNorFlash for SimNor<WRITE, ERAS
     const READ_SIZE: usize = WRITE;
 
     async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorError> {
-        self.powered().await;
+        self.powered().await?;
         self.pause().await;
         let at = usize::try_from(offset).unwrap_or(usize::MAX);
         self.check(at, bytes.len(), WRITE)?;
@@ -227,7 +243,7 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for SimNor<WRITE, ERASE> {
     const ERASE_SIZE: usize = ERASE;
 
     async fn erase(&mut self, from: u32, to: u32) -> Result<(), NorError> {
-        self.powered().await;
+        self.powered().await?;
         self.pause().await;
         let at = usize::try_from(from).unwrap_or(usize::MAX);
         let end = usize::try_from(to).unwrap_or(usize::MAX);
@@ -236,7 +252,7 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for SimNor<WRITE, ERASE> {
             let erased = self.0.borrow_mut().erase(unit.checked_div(ERASE).unwrap_or(0));
             match erased {
                 Some(done) => done.map_err(|()| NorError::Failed)?,
-                None => pending().await,
+                None => self.die().await?,
             }
             self.pause().await;
         }
@@ -244,7 +260,7 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for SimNor<WRITE, ERASE> {
     }
 
     async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorError> {
-        self.powered().await;
+        self.powered().await?;
         self.pause().await;
         let mut at = usize::try_from(offset).unwrap_or(usize::MAX);
         self.check(at, bytes.len(), WRITE)?;
@@ -252,7 +268,7 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for SimNor<WRITE, ERASE> {
             let programmed = self.0.borrow_mut().program(at, word);
             match programmed {
                 Some(done) => done.map_err(|()| NorError::Failed)?,
-                None => pending().await,
+                None => self.die().await?,
             }
             at = at.saturating_add(WRITE);
             self.pause().await;
