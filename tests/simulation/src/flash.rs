@@ -9,19 +9,14 @@ use crate::life::Setup;
 use crate::medium::Medium;
 use crate::nor::{NorCounts, NorRates, SimNor};
 
-/// Pages of the log.
-const PAGES: usize = 8;
-
-type Nor = SimNor<4, 4096>;
-
 /// A NOR flash with the log on it.
 #[derive(Debug)]
-pub struct FlashMedium {
-    nor: Nor,
+pub struct FlashMedium<const WRITE: usize = 4, const ERASE: usize = 4096, const PAGES: usize = 8> {
+    nor: SimNor<WRITE, ERASE>,
     bytes: u32,
 }
 
-impl FlashMedium {
+impl<const WRITE: usize, const ERASE: usize, const PAGES: usize> FlashMedium<WRITE, ERASE, PAGES> {
     /// An erased flash: a small one, whose pages turn often, or one with room for every operation.
     #[must_use]
     pub fn draw(choices: &Choices, setup: &Setup) -> Self {
@@ -29,7 +24,7 @@ impl FlashMedium {
         Self::new(units, choices.clone())
     }
 
-    /// An erased flash of so many units of 4 KiB.
+    /// An erased flash of so many erase units.
     #[must_use]
     pub fn new(units: usize, choices: Choices) -> Self {
         let nor = SimNor::new(units, choices);
@@ -49,8 +44,8 @@ impl FlashMedium {
     }
 }
 
-impl Medium for FlashMedium {
-    type Storage = FlashStorage<Nor, PAGES>;
+impl<const WRITE: usize, const ERASE: usize, const PAGES: usize> Medium for FlashMedium<WRITE, ERASE, PAGES> {
+    type Storage = FlashStorage<SimNor<WRITE, ERASE>, PAGES>;
 
     fn open(&mut self) -> Result<Self::Storage, String> {
         if let Some(breach) = self.nor.breach() {

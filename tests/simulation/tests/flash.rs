@@ -6,7 +6,10 @@ use whisperr_core::Slot;
 use whisperr_simulation::Choices;
 use whisperr_simulation::nor::{FlashSummary, Script, Step, live_on_flash};
 
-fn lives<const WRITE: usize, const ERASE: usize, const PAGES: usize>(units: usize, seeds: u64) -> FlashSummary {
+fn lives<const WRITE: usize, const ERASE: usize, const PAGES: usize>(
+    units: usize,
+    seeds: u64,
+) -> FlashSummary {
     let mut summary = FlashSummary::default();
     for seed in 0..seeds {
         let choices = Choices::seeded(seed);

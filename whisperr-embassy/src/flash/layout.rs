@@ -10,6 +10,8 @@ use super::frame::OVERHEAD;
 pub(super) const PAGE_HEADER: u32 = 32;
 /// The longest removal: two numbers.
 const REMOVAL_MAX: u32 = OVERHEAD.saturating_add(16);
+/// A short record with what surrounds it.
+const SHORT_RECORD: u32 = OVERHEAD.saturating_add(64);
 /// Least room for records and slots in a page.
 const USABLE_MIN: u32 = 64;
 /// The longest unit that a flash may program at once.
@@ -69,7 +71,10 @@ impl fmt::Display for LayoutError {
                 write!(f, "read size of {bytes} bytes does not divide the write size")
             }
             Self::Misaligned { erase_bytes } => {
-                write!(f, "range does not start and end at a multiple of the erase size of {erase_bytes} bytes")
+                write!(
+                    f,
+                    "range does not start and end at a multiple of the erase size of {erase_bytes} bytes"
+                )
             }
             Self::OutOfRange { capacity } => {
                 write!(f, "range ends behind the flash of {capacity} bytes")
@@ -179,13 +184,21 @@ impl Layout {
         self.page.saturating_sub(self.fixed())
     }
 
-    /// Most bytes of live frames before a record is refused. One page is always free; the content of
-    /// another is the slack that lets the oldest page run empty before its turn comes.
-    pub(super) const fn live_max(&self) -> u32 {
+    /// Most bytes of live frames before a record is refused. One page is always free; as much as another
+    /// holds is the slack that lets the oldest page run empty before its turn comes, also when every
+    /// record leaves with a removal of its own.
+    pub(super) fn live_max(&self) -> u32 {
         match self.pages.saturating_sub(2) {
             // Every turn then gains a quarter of a page at least.
             0 => (self.usable() / 4).saturating_mul(3),
-            pages => self.usable().saturating_mul(pages),
+            pages => {
+                let (record, removal) = (self.padded(SHORT_RECORD), self.padded(OVERHEAD));
+                // A record that does not fit the rest of a page leaves it empty.
+                let filled = u64::from(self.usable().saturating_sub(record / 2));
+                let bytes = filled.saturating_mul(pages.into()).saturating_mul(record.into());
+                let bytes = bytes.checked_div(record.saturating_add(removal).into()).unwrap_or(0);
+                u32::try_from(bytes).unwrap_or(u32::MAX)
+            }
         }
     }
 
@@ -227,12 +240,7 @@ mod tests {
             (with_write(64, 1), 0..8192, 2, "write size of 64 bytes is not 1, 2, 4, 8, 16 or 32"),
             (with_write(3, 1), 0..8192, 2, "write size of 3 bytes is not 1, 2, 4, 8, 16 or 32"),
             (with_write(4, 8), 0..8192, 2, "read size of 8 bytes does not divide the write size"),
-            (
-                SIZES,
-                0..8191,
-                2,
-                "range does not start and end at a multiple of the erase size of 4096 bytes",
-            ),
+            (SIZES, 0..8191, 2, "range does not start and end at a multiple of the erase size of 4096 bytes"),
             (SIZES, 0..(2 << 20), 2, "range ends behind the flash of 1048576 bytes"),
             (SIZES, 0..8192, 3, "range is shorter than the 12288 bytes its pages need"),
             (

@@ -115,8 +115,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
 
     /// A page that holds nothing.
     pub(super) fn set_hole(&mut self, generation: u32) {
-        let hole =
-            PageInfo { base: low(self.next), last: low(self.next.saturating_sub(1)), live: 0, end: 0 };
+        let hole = PageInfo { base: low(self.next), last: low(self.next.saturating_sub(1)), live: 0, end: 0 };
         if let Some(info) = self.info_mut(generation) {
             *info = hole;
         }
@@ -172,7 +171,10 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     }
 
     /// The header of the page of this generation, if that is what stands there.
-    pub(super) async fn header(&mut self, generation: u32) -> Result<Option<PageHeader>, FlashError<F::Error>> {
+    pub(super) async fn header(
+        &mut self,
+        generation: u32,
+    ) -> Result<Option<PageHeader>, FlashError<F::Error>> {
         let error = match self.medium.header(generation).await {
             Ok(header) => return Ok(header),
             Err(error) => error,

@@ -68,7 +68,12 @@ impl Sink<'_> {
 pub(super) enum Content<'a> {
     Bytes(&'a [u8]),
     /// What the frame at this place holds, behind so many bytes of its payload.
-    Frame { generation: u32, offset: u32, skip: u16, len: u16 },
+    Frame {
+        generation: u32,
+        offset: u32,
+        skip: u16,
+        len: u16,
+    },
 }
 
 /// The payload of a frame that is written.

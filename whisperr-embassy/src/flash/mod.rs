@@ -30,8 +30,8 @@
 //!
 //! # Limits
 //!
-//! A record is at most [`FlashStorage::record_bytes_max`] long. The log keeps one page free, and the
-//! content of another as slack: of `PAGES` pages, `PAGES - 2` hold records. What stands in another layout
+//! A record is at most [`FlashStorage::record_bytes_max`] long. The log keeps one page free, and a good page
+//! more as slack, so that writing stays cheap when it is full: see [`FlashStorage::capacity`]. What stands in another layout
 //! (page size or number of pages) or another version of the format is as if it were not there.
 //! A word that reads as erased counts as erased, as for the flash controllers themselves.
 
@@ -120,7 +120,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     /// How many bytes of records, slots and what surrounds them the log holds at most. Around a record
     /// stand 10 bytes, padded to the write size.
     #[must_use]
-    pub const fn capacity(&self) -> u32 {
+    pub fn capacity(&self) -> u32 {
         self.layout().live_max()
     }
 
@@ -184,7 +184,8 @@ impl<F: NorFlash, const PAGES: usize> Storage for FlashStorage<F, PAGES> {
             return Err(FlashError::SeqUsed { seq, next }.into());
         }
         // Memory keeps 32 bits of a number.
-        let oldest = if self.floor > self.head { self.next } else { widen(self.info(self.floor).base, self.next) };
+        let oldest =
+            if self.floor > self.head { self.next } else { widen(self.info(self.floor).base, self.next) };
         if number.saturating_sub(oldest) >= u64::from(u32::MAX / 2) {
             return Err(Fault::Full);
         }

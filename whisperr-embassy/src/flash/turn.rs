@@ -118,12 +118,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         loaded.header.generation.saturating_sub(loaded.floor).saturating_add(1) < self.layout().pages()
     }
 
-    async fn turn_to(
-        &mut self,
-        generation: u32,
-        floor: u32,
-        wiped: u32,
-    ) -> Result<(), Failed<F::Error>> {
+    async fn turn_to(&mut self, generation: u32, floor: u32, wiped: u32) -> Result<(), Failed<F::Error>> {
         let layout = self.layout();
         match self.medium.erase(generation).await {
             Ok(true) => {}
@@ -198,10 +193,15 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     ) -> Result<Loaded, FlashError<F::Error>> {
         let generation = header.generation;
         let (start, page) = (self.layout().header(), self.layout().page());
-        let info =
-            PageInfo { base: low(header.base), last: low(header.base.saturating_sub(1)), live: 0, end: start };
+        let info = PageInfo {
+            base: low(header.base),
+            last: low(header.base.saturating_sub(1)),
+            live: 0,
+            end: start,
+        };
         let (floor, next) = (header.floor, header.next);
-        let mut loaded = Loaded { header, info, slots, floor, proved: false, next, torn: false, rough: false };
+        let mut loaded =
+            Loaded { header, info, slots, floor, proved: false, next, torn: false, rough: false };
         let mut at = start;
         let mut lowest = header.base;
         while at < page {

@@ -107,7 +107,11 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
 
     /// Makes sure that the page of `head` takes a frame of so many bytes: one that lives and may have
     /// to be copied, or a removal.
-    pub(super) async fn make_room(&mut self, bytes: u32, lives: bool) -> Result<(), Fault<FlashError<F::Error>>> {
+    pub(super) async fn make_room(
+        &mut self,
+        bytes: u32,
+        lives: bool,
+    ) -> Result<(), Fault<FlashError<F::Error>>> {
         self.settle_turn().await?;
         for _ in 0..=self.layout().pages() {
             if self.has_room(bytes, lives) {

@@ -328,8 +328,7 @@ impl Chip {
     /// the controllers themselves, unless an erase was cut short there.
     pub(super) fn forget(&mut self) {
         let words = self.unit.checked_div(self.word).unwrap_or(1);
-        for (index, (word, bytes)) in
-            self.programmed.iter_mut().zip(self.bytes.chunks(self.word)).enumerate()
+        for (index, (word, bytes)) in self.programmed.iter_mut().zip(self.bytes.chunks(self.word)).enumerate()
         {
             let unit = index.checked_div(words).unwrap_or(0);
             let weak = self.weak.get(unit).copied().unwrap_or(false);

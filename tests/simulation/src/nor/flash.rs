@@ -6,7 +6,9 @@ use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use std::rc::Rc;
 
-use embedded_storage_async::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
+use embedded_storage_async::nor_flash::{
+    ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
+};
 
 use super::chip::{Chip, NorCounts, NorRates, Tear};
 use crate::choices::Choices;

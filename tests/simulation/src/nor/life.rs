@@ -229,7 +229,11 @@ impl<'a, const WRITE: usize, const ERASE: usize, const PAGES: usize> Life<'a, WR
                 Ok(ended)
             }
             9..=13 => {
-                let first = if self.setup.in_order { numbers.first().copied().unwrap_or(1) } else { pick(self.choices) };
+                let first = if self.setup.in_order {
+                    numbers.first().copied().unwrap_or(1)
+                } else {
+                    pick(self.choices)
+                };
                 let last = first.saturating_add(self.choices.below(1 << self.choices.below(6)));
                 self.checked.remove(first, last, polls)
             }

@@ -62,7 +62,8 @@ impl Script {
         for change in 0..changes {
             for tear in Tear::ALL {
                 let at = format!("cut at {change} of {changes}, {tear:?}");
-                let (cut, left) = self.cut_at(&start, change, tear).map_err(|broken| format!("{at}: {broken}"))?;
+                let (cut, left) =
+                    self.cut_at(&start, change, tear).map_err(|broken| format!("{at}: {broken}"))?;
                 runs = runs.saturating_add(1);
                 let mut once = cut.copied();
                 go_on(&mut once, &left).map_err(|broken| format!("{at}: {broken}"))?;
