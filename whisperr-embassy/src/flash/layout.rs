@@ -188,16 +188,17 @@ impl Layout {
     /// holds is the slack that lets the oldest page run empty before its turn comes, also when every
     /// record leaves with a removal of its own.
     pub(super) fn live_max(&self) -> u32 {
+        // Every turn of two pages then gains a quarter of one.
+        let least = (self.usable() / 4).saturating_mul(3);
         match self.pages.saturating_sub(2) {
-            // Every turn then gains a quarter of a page at least.
-            0 => (self.usable() / 4).saturating_mul(3),
+            0 => least,
             pages => {
                 let (record, removal) = (self.padded(SHORT_RECORD), self.padded(OVERHEAD));
                 // A record that does not fit the rest of a page leaves it empty.
                 let filled = u64::from(self.usable().saturating_sub(record / 2));
                 let bytes = filled.saturating_mul(pages.into()).saturating_mul(record.into());
                 let bytes = bytes.checked_div(record.saturating_add(removal).into()).unwrap_or(0);
-                u32::try_from(bytes).unwrap_or(u32::MAX)
+                u32::try_from(bytes).unwrap_or(u32::MAX).max(least)
             }
         }
     }

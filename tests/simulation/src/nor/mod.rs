@@ -11,7 +11,7 @@ mod flash;
 mod life;
 mod script;
 
-pub use check::Checked;
+pub use check::{Checked, Ended};
 pub use chip::{NorCounts, NorRates, Tear};
 pub use flash::{Driven, NorError, SimNor};
 pub use life::{FlashSetup, FlashSummary, live_on_flash};
