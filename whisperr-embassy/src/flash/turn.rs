@@ -67,8 +67,9 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         // The page of `head` may be written to as long as it is the last one.
         self.floor = self.floor.max(floor.min(self.head));
         let first = self.head.saturating_add(1);
-        // The page of the last one is where `floor` stands now: that must be copied.
-        let last = floor.saturating_add(self.layout().pages()).saturating_sub(1);
+        // The page of the last one is where `floor` stands now: that must be copied. The page of `head` is
+        // never given up before another one is complete: it knows which numbers were given out.
+        let last = floor.min(self.head).saturating_add(self.layout().pages()).saturating_sub(1);
         let mut error = FlashError::Unverified;
         for generation in first..=last {
             for _ in 0..TRIES {
