@@ -3,7 +3,12 @@
 //! ```text
 //! cargo run --release -p whisperr-simulation --example flash_figures
 //! ```
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    reason = "a program that measures"
+)]
 
 use core::mem::size_of;
 

@@ -6,9 +6,14 @@
 use whisperr_core::{Fault, Seq, SeqRange, Slot, Storage, ready};
 use whisperr_embassy::flash::{FlashError, FlashOpenError, FlashStorage, LayoutError};
 use whisperr_simulation::Choices;
-use whisperr_simulation::nor::{Checked, Driven, Ended, FlashSummary, NorRates, Script, SimNor, Step, live_on_flash};
+use whisperr_simulation::nor::{
+    Checked, Driven, Ended, FlashSummary, NorRates, Script, SimNor, Step, live_on_flash,
+};
 
-fn lives<const WRITE: usize, const ERASE: usize, const PAGES: usize>(units: usize, seeds: u64) -> FlashSummary {
+fn lives<const WRITE: usize, const ERASE: usize, const PAGES: usize>(
+    units: usize,
+    seeds: u64,
+) -> FlashSummary {
     let mut summary = FlashSummary::default();
     for seed in 0..seeds {
         let choices = Choices::seeded(seed);

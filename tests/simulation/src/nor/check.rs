@@ -66,6 +66,7 @@ impl Change {
 
 /// How a change ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there is no other way")]
 pub enum Ended {
     /// With `Ok`.
     Done,
