@@ -35,6 +35,7 @@
 //!   is allocated, nothing grows.
 //! - **Sleep.** [`Handle::pause`] ends with no request out, [`Handle::next_run`] says how long the device may sleep and
 //!   what a watchdog may expect, [`Handle::resume`] goes on at once.
+//! - **The queue survives.** [`flash`] keeps it in NOR flash through power cuts.
 //! - **The date may be unknown.** What is recorded before [`EmbassyClock::set_utc`] is dated when the device learns
 //!   the time.
 //!
@@ -51,6 +52,7 @@ extern crate whisperr_virtual_time as _;
 
 mod clock;
 mod entropy;
+pub mod flash;
 mod handle;
 mod lifecycle;
 mod logging;
@@ -64,6 +66,7 @@ mod waiters;
 
 pub use clock::{EmbassyClock, Rtc, RtcClock};
 pub use entropy::Entropy;
+pub use flash::FlashStorage;
 pub use handle::{Flush, Handle, TryError};
 pub use next_run::NextRun;
 pub use open::{Options, RecordBuffers, Resources, open};

@@ -17,9 +17,13 @@ mod coverage;
 mod faulty;
 #[cfg(feature = "file")]
 mod file;
+#[cfg(feature = "flash")]
+mod flash;
 pub mod life;
 mod medium;
 mod network;
+#[cfg(feature = "flash")]
+pub mod nor;
 mod search;
 mod server;
 mod shrink;
@@ -32,6 +36,8 @@ pub use coverage::Seen;
 pub use faulty::{Failed, Faults, Faulty, Rates};
 #[cfg(feature = "file")]
 pub use file::FileMedium;
+#[cfg(feature = "flash")]
+pub use flash::FlashMedium;
 pub use medium::Medium;
 pub use network::{Answer, Exchange, Network, SimTransport, lost_reply, no_reply, reply, retry_after};
 pub use search::{Failure, MediumKind, Summary, check_seed, parse_choices, print_choices};

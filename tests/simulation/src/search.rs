@@ -6,6 +6,8 @@ use crate::choices::Choices;
 use crate::coverage::Seen;
 #[cfg(feature = "file")]
 use crate::file::FileMedium;
+#[cfg(feature = "flash")]
+use crate::flash::FlashMedium;
 use crate::life::{Life, Violation, live};
 use crate::shrink::shrink;
 use crate::storage::SimStorage;
@@ -28,6 +30,9 @@ pub enum MediumKind {
     /// The queue file over a simulated file system.
     #[cfg(feature = "file")]
     File,
+    /// The flash log over a model of NOR flash.
+    #[cfg(feature = "flash")]
+    Flash,
 }
 
 impl MediumKind {
@@ -36,6 +41,8 @@ impl MediumKind {
         Self::Memory,
         #[cfg(feature = "file")]
         Self::File,
+        #[cfg(feature = "flash")]
+        Self::Flash,
     ];
 
     /// Its name on the command line.
@@ -45,6 +52,8 @@ impl MediumKind {
             Self::Memory => "memory",
             #[cfg(feature = "file")]
             Self::File => "file",
+            #[cfg(feature = "flash")]
+            Self::Flash => "flash",
         }
     }
 
@@ -61,6 +70,8 @@ impl MediumKind {
             Self::Memory => live(choices, |_, setup| SimStorage::new(setup.storage_bytes())),
             #[cfg(feature = "file")]
             Self::File => live(choices, FileMedium::draw),
+            #[cfg(feature = "flash")]
+            Self::Flash => live(choices, FlashMedium::<4, 4096, 8>::draw),
         }
     }
 
@@ -71,6 +82,8 @@ impl MediumKind {
             Self::Memory => ALWAYS,
             #[cfg(feature = "file")]
             Self::File => FILE,
+            #[cfg(feature = "flash")]
+            Self::Flash => FLASH,
         }
     }
 }
@@ -141,6 +154,26 @@ const FILE: &[&str] = &[
     "wiped",
     "written back",
     "zero tails",
+];
+
+#[cfg(feature = "flash")]
+const FLASH: &[&str] = &[
+    "bit flipped",
+    "cut",
+    "cut during recovery",
+    "cut in an erase",
+    "cut in the middle of a call",
+    "erase failed",
+    "erase ignored",
+    "evicted",
+    "expired",
+    "power cut",
+    "program failed",
+    "program ignored",
+    "read failed",
+    "unpromised found",
+    "unreadable word",
+    "wiped",
 ];
 
 /// What many lives came to.

@@ -1,0 +1,290 @@
+//! A queue in NOR flash: [`FlashStorage`], the [`Storage`] over any `embedded-storage-async`
+//! [`NorFlash`].
+//!
+//! # What it needs
+//!
+//! Write sizes of 1 to 32 bytes, two pages or more, each of one or several erase units of 256 bytes to
+//! 128 KiB. No word is programmed twice between two erases, so flash with error correction will do.
+//! No allocation, no buffer of a page or a record: memory is 16 bytes a page and a few hundred more.
+//!
+//! # What it promises
+//!
+//! `Ok` means that the frame was read back from the medium, whole. A power cut at any moment, in the
+//! middle of a word or of an erase, and a future that is dropped at any `await` leave every change done
+//! or not done; so do writes and erases that fail or are silently ignored. Opening is total: any bytes
+//! give a working log. A record that does not read back whole three times in a row is counted for
+//! [`Storage::take_damaged`], and the log goes on behind it.
+//!
+//! # Wear
+//!
+//! Pages are used strictly in a circle, and each is erased right before it is used again: no page is
+//! erased more often than its turn comes. What must be kept of the oldest page is copied when room is
+//! needed; with operations that leave in the order in which they came, that is next to nothing.
+//! A restart costs one write unit, not a page.
+//!
+//! # Privacy
+//!
+//! Records hold contact data. A record that was delivered or evicted stays readable, to who has the
+//! chip in hand, until its page turns. [`Storage::wipe`], which opting out calls, erases every page
+//! before it returns; cut short, it is finished by the next opening.
+//!
+//! # Limits
+//!
+//! A record is at most [`FlashStorage::record_bytes_max`] long. The log keeps one page free, and a good page
+//! more as slack, so that writing stays cheap when it is full: see [`FlashStorage::capacity`]. What stands in another layout
+//! (page size or number of pages) or another version of the format is as if it were not there.
+//! A word that reads as erased counts as erased, as for the flash controllers themselves.
+
+mod crc;
+mod error;
+mod frame;
+mod layout;
+mod log;
+mod medium;
+mod open;
+mod page;
+mod removed;
+mod turn;
+mod walk;
+mod write;
+
+use core::ops::Range;
+
+use embedded_storage_async::nor_flash::NorFlash;
+use whisperr_core::{Fault, RECORD_BYTES_MAX, SLOT_BYTES_MAX, Seq, SeqRange, Slot, Storage, Stored};
+
+pub use error::{FlashError, FlashOpenError};
+pub use layout::LayoutError;
+pub use log::FlashStorage;
+
+use frame::Kind;
+use log::{Pending, Place};
+use medium::{Content, Found, Payload, Sink};
+use page::widen;
+use write::TRIES;
+
+/// The number of a record that stands far from the lowest one of its page.
+const PLACED: usize = 8;
+
+impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
+    /// Opens the log in `range` (bytes from the start of the flash), which may hold anything: what is no
+    /// log is an empty one. Nothing is erased before the first write, apart from the rest of a wipe that
+    /// was cut short.
+    ///
+    /// The range is divided into `PAGES` pages of as many erase units as fit.
+    ///
+    /// # Errors
+    /// [`FlashOpenError::Layout`] for a flash or a range that cannot hold a log, [`FlashOpenError::Flash`]
+    /// when the driver cannot read.
+    pub async fn open(flash: F, range: Range<u32>) -> Result<Self, FlashOpenError<F::Error>> {
+        let layout = Self::layout_of(&flash, &range)?;
+        let mut log = Self::empty(flash, layout);
+        match log.recover().await {
+            Ok(()) => Ok(log),
+            Err(FlashError::Flash(error)) => Err(FlashOpenError::Flash(error)),
+            // No other error comes from reading.
+            Err(_) => Ok(log),
+        }
+    }
+
+    /// Erases `range` and starts an empty log in it: operations, slots and numbers are gone.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`FlashOpenError::Flash`] when the driver cannot erase. Call again.
+    pub async fn format(flash: F, range: Range<u32>) -> Result<Self, FlashOpenError<F::Error>> {
+        let layout = Self::layout_of(&flash, &range)?;
+        let mut log = Self::empty(flash, layout);
+        for index in 0..layout.pages() {
+            log.medium.erase(index).await.map_err(FlashOpenError::Flash)?;
+        }
+        Ok(log)
+    }
+
+    /// Gives the flash back.
+    pub fn release(self) -> F {
+        self.medium.flash
+    }
+
+    /// The longest record that fits, in bytes.
+    #[must_use]
+    pub fn record_bytes_max(&self) -> usize {
+        let room = self.layout().usable().min(self.layout().live_max());
+        let room = room.saturating_sub(room.checked_rem(self.layout().write()).unwrap_or(0));
+        let overhead = frame::HEAD.saturating_add(frame::FOOT).saturating_add(PLACED);
+        usize::try_from(room)
+            .unwrap_or(usize::MAX)
+            .saturating_sub(overhead)
+            .min(RECORD_BYTES_MAX.saturating_sub(PLACED))
+    }
+
+    /// How many bytes of records, slots and what surrounds them the log holds at most. Around a record
+    /// stand 10 bytes, padded to the write size.
+    #[must_use]
+    pub fn capacity(&self) -> u32 {
+        self.layout().live_max()
+    }
+
+    async fn delete(&mut self, kind: Kind, range: SeqRange) -> Result<(), Fault<FlashError<F::Error>>> {
+        self.catch_up().await?;
+        let last = range.last.get().min(self.next.saturating_sub(1));
+        let mut error = FlashError::Unverified;
+        for _ in 0..TRIES {
+            let Some(spot) = self.find(range.first.get()).await?.filter(|spot| spot.seq <= last) else {
+                return Ok(());
+            };
+            self.join_ranges().await?;
+            self.make_room(self.layout().frame(frame::LEAD), false).await?;
+            let only = spot.seq == last && (self.floor..=self.head).contains(&spot.generation);
+            let credit = only.then_some((spot.generation, spot.view.size));
+            match self.write_removal(kind, spot.seq, last, credit).await {
+                Ok(()) => return Ok(()),
+                Err(failed) => error = failed,
+            }
+        }
+        Err(Fault::Medium(error))
+    }
+
+    /// Whether the value of a slot is this one.
+    async fn holds(&mut self, slot: Slot, value: &[u8]) -> Result<bool, FlashError<F::Error>> {
+        let place = self.place(slot);
+        if usize::from(place.len) != value.len() {
+            return Ok(false);
+        }
+        if value.is_empty() {
+            return Ok(true);
+        }
+        let mut same = true;
+        let found = self.look(place.generation, place.offset, Sink::Compare(value, &mut same)).await?;
+        Ok(same && matches!(found, Found::Frame(_)))
+    }
+
+    fn place(&self, slot: Slot) -> Place {
+        self.slots.get(usize::from(slot.number())).copied().unwrap_or(Place::NOWHERE)
+    }
+}
+
+impl<F: NorFlash, const PAGES: usize> Storage for FlashStorage<F, PAGES> {
+    type Error = FlashError<F::Error>;
+
+    fn next_seq(&self) -> Seq {
+        // Nobody knows yet whether a write that was given up half way is on the medium.
+        let pending = self.pending.and_then(|pending| pending.seq).map_or(0, |seq| seq.saturating_add(1));
+        Seq::new(self.next.max(pending))
+    }
+
+    async fn append(&mut self, seq: Seq, record: &[u8]) -> Result<(), Fault<Self::Error>> {
+        self.catch_up().await?;
+        let max = self.record_bytes_max();
+        if record.len() > max {
+            return Err(FlashError::RecordTooLong { bytes: record.len(), max }.into());
+        }
+        let number = seq.get();
+        let next = Seq::new(self.next);
+        if seq < next || number > i64::MAX.unsigned_abs() {
+            return Err(FlashError::SeqUsed { seq, next }.into());
+        }
+        // Memory keeps 32 bits of a number.
+        let oldest =
+            if self.floor > self.head { self.next } else { widen(self.info(self.floor).base, self.next) };
+        if number.saturating_sub(oldest) >= u64::from(u32::MAX / 2) {
+            return Err(Fault::Full);
+        }
+        let mut error = FlashError::Unverified;
+        for _ in 0..TRIES {
+            let longest = self.layout().frame(record.len().saturating_add(PLACED));
+            if self.live_total().saturating_add(longest) > self.layout().live_max() {
+                self.freshen().await?;
+                if self.live_total().saturating_add(longest) > self.layout().live_max() {
+                    return Err(Fault::Full);
+                }
+            }
+            self.make_room(longest, true).await?;
+            let (kind, field) = Self::record_kind(number, self.base(self.head), number > self.next);
+            let placed = number.to_le_bytes();
+            let front: &[u8] = if kind == Kind::Placed { &placed } else { &[] };
+            let payload = Payload { front, content: Content::Bytes(record) };
+            let pending = Pending { offset: 0, seq: Some(number), credit: None };
+            match self.write(kind, field, payload, pending).await {
+                Ok(()) => return Ok(()),
+                Err(failed) => error = failed,
+            }
+        }
+        Err(Fault::Medium(error))
+    }
+
+    async fn read(&mut self, from: Seq, buffer: &mut [u8]) -> Result<Option<Stored>, Fault<Self::Error>> {
+        self.catch_up().await?;
+        let mut found = None;
+        // Once more when what was found is not whole any more.
+        for _ in 0..TRIES {
+            found = None;
+            let Some(spot) = self.find(from.get()).await? else { break };
+            let stored = Stored { seq: Seq::new(spot.seq), len: spot.view.content_len().into() };
+            if buffer.is_empty() {
+                found = Some(stored);
+                break;
+            }
+            let sink = Sink::Copy(buffer);
+            if let Found::Frame(_) = self.look(spot.generation, spot.offset, sink).await? {
+                found = Some(stored);
+                break;
+            }
+        }
+        if self.suspect {
+            self.audit().await?;
+        }
+        Ok(found)
+    }
+
+    async fn remove(&mut self, range: SeqRange) -> Result<(), Fault<Self::Error>> {
+        self.delete(Kind::Removed, range).await
+    }
+
+    /// The record stays readable, marked as set aside, until its page turns.
+    async fn set_aside(&mut self, seq: Seq) -> Result<(), Fault<Self::Error>> {
+        self.delete(Kind::Aside, SeqRange::one(seq)).await
+    }
+
+    async fn load(&mut self, slot: Slot, buffer: &mut [u8]) -> Result<usize, Fault<Self::Error>> {
+        self.catch_up().await?;
+        let place = self.place(slot);
+        let len = usize::from(place.len);
+        if len == 0 || len > buffer.len() {
+            return Ok(0);
+        }
+        let found = self.look(place.generation, place.offset, Sink::Copy(buffer)).await?;
+        Ok(if matches!(found, Found::Frame(_)) { len } else { 0 })
+    }
+
+    async fn store(&mut self, slot: Slot, value: &[u8]) -> Result<(), Fault<Self::Error>> {
+        self.catch_up().await?;
+        if value.len() > SLOT_BYTES_MAX {
+            return Err(FlashError::SlotTooLong { bytes: value.len() }.into());
+        }
+        if self.holds(slot, value).await? {
+            return Ok(());
+        }
+        let mut error = FlashError::Unverified;
+        for _ in 0..TRIES {
+            self.make_room(self.layout().frame(value.len()), !value.is_empty()).await?;
+            let payload = Payload { front: &[], content: Content::Bytes(value) };
+            let pending = Pending { offset: 0, seq: None, credit: None };
+            match self.write(Kind::Slot, slot.number().into(), payload, pending).await {
+                Ok(()) => return Ok(()),
+                Err(failed) => error = failed,
+            }
+        }
+        Err(Fault::Medium(error))
+    }
+
+    async fn wipe(&mut self) -> Result<(), Fault<Self::Error>> {
+        self.catch_up().await?;
+        self.turn(self.head).await?;
+        self.finish_wipe().await?;
+        Ok(())
+    }
+
+    fn take_damaged(&mut self) -> u32 {
+        core::mem::take(&mut self.damaged)
+    }
+}

@@ -1,0 +1,315 @@
+//! The turn of a page: erased, given a header, and filled with what must be kept of the oldest page.
+//!
+//! A page is erased only here, right before it is used again: no half-erased page is ever taken for an
+//! erased one, and no page is erased more often than its turn comes. The copies do not count until the
+//! frame behind them says that they are all there; the page they come from is not needed from then on,
+//! and it is erased at the next turn at the earliest. A cut in between starts the turn anew.
+
+use embedded_storage_async::nor_flash::NorFlash;
+
+use super::error::FlashError;
+use super::frame::{Kind, View};
+use super::log::{FlashStorage, Slots};
+use super::medium::{Content, Found, Payload, Sink};
+use super::page::{PageHeader, PageInfo, low};
+use super::removed::Removed;
+
+/// How often a page is tried before the next one is.
+const TRIES: u32 = 2;
+
+/// A turn that did not come to its end.
+struct Failed<E> {
+    error: FlashError<E>,
+    /// The medium says that the page does not count. Otherwise nobody knows.
+    certain: bool,
+}
+
+impl<E> From<FlashError<E>> for Failed<E> {
+    fn from(error: FlashError<E>) -> Self {
+        Self { error, certain: false }
+    }
+}
+
+impl<E> Failed<E> {
+    fn certain(written: Result<(), E>) -> Self {
+        Self { error: written.err().map_or(FlashError::Unverified, FlashError::Flash), certain: true }
+    }
+}
+
+/// What a page holds.
+pub(super) struct Loaded {
+    pub(super) header: PageHeader,
+    pub(super) info: PageInfo,
+    /// The slots, with the values in this page.
+    pub(super) slots: Slots,
+    /// The oldest generation that is needed, by the word of this page.
+    pub(super) floor: u32,
+    /// It holds what is only written once the page is complete.
+    pub(super) proved: bool,
+    /// One more than the highest number in it.
+    pub(super) next: u64,
+    /// Something that is not whole stands behind the last frame.
+    pub(super) torn: bool,
+    /// Something that is not whole stands before another frame.
+    pub(super) rough: bool,
+}
+
+impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
+    /// Goes on to the next page of the ring. With `wiped` raised, everything up to that generation is
+    /// dead once this returns.
+    pub(super) async fn turn(&mut self, wiped: u32) -> Result<(), FlashError<F::Error>> {
+        self.freshen().await?;
+        self.recall_removed().await?;
+        let mut floor = self.floor;
+        while floor <= self.head && self.live(floor) == 0 {
+            floor = floor.saturating_add(1);
+        }
+        // The page of `head` may be written to as long as it is the last one.
+        self.floor = self.floor.max(floor.min(self.head));
+        let first = self.head.saturating_add(1);
+        // The page of the last one is where `floor` stands now: that must be copied. The page of `head` is
+        // never given up before another one is complete: it knows which numbers were given out.
+        let last = floor.min(self.head).saturating_add(self.layout().pages()).saturating_sub(1);
+        let mut error = FlashError::Unverified;
+        for generation in first..=last {
+            for _ in 0..TRIES {
+                self.turning = Some(generation);
+                match self.turn_to(generation, floor, wiped).await {
+                    Ok(()) => return Ok(()),
+                    Err(failed) => {
+                        error = failed.error;
+                        if !failed.certain {
+                            return Err(error);
+                        }
+                    }
+                }
+            }
+            // What is to be deleted must be erased: the page is not passed over.
+            if wiped != self.wiped || self.is_wiping() {
+                break;
+            }
+            self.set_hole(generation);
+        }
+        self.turning = None;
+        Err(error)
+    }
+
+    /// Whether pages are to be erased that held what was deleted for good.
+    pub(super) fn is_wiping(&self) -> bool {
+        self.head < self.wiped.saturating_add(self.layout().pages())
+    }
+
+    /// Finds out what became of a turn that was given up half way: a dropped future, or a flash that
+    /// could not be read.
+    pub(super) async fn settle_turn(&mut self) -> Result<(), FlashError<F::Error>> {
+        if let Some(generation) = self.turning {
+            if let Some(header) = self.header(generation).await? {
+                let loaded = self.load(header, self.slots).await?;
+                if self.is_complete(&loaded) {
+                    self.adopt(&loaded);
+                }
+            }
+            self.turning = None;
+        }
+        Ok(())
+    }
+
+    /// Whether everything that this page replaces was copied.
+    pub(super) fn is_complete(&self, loaded: &Loaded) -> bool {
+        loaded.header.generation.saturating_sub(loaded.floor).saturating_add(1) < self.layout().pages()
+    }
+
+    async fn turn_to(&mut self, generation: u32, floor: u32, wiped: u32) -> Result<(), Failed<F::Error>> {
+        let layout = self.layout();
+        match self.medium.erase(generation).await {
+            Ok(true) => {}
+            Ok(false) => return Err(Failed::certain(Ok(()))),
+            Err(error) => return Err(Failed::certain(Err(error))),
+        }
+        let copies = generation.saturating_sub(floor).saturating_add(1) >= layout.pages();
+        let records = copies && floor > wiped;
+        let oldest = if records { self.find_in(floor, layout.header(), 0).await? } else { None };
+        let base = oldest.map_or(self.next, |spot| spot.seq);
+        let header = PageHeader { generation, floor, wiped, base, next: self.next };
+        let written = self.medium.write_header(&header).await;
+        if self.header(generation).await? != Some(header) {
+            return Err(Failed::certain(written));
+        }
+        if copies {
+            let mut at = layout.header();
+            let mut from = layout.header();
+            let end = self.info(floor).end;
+            while let Some((offset, view)) = self.next_frame(floor, from, end).await? {
+                from = offset.saturating_add(view.size);
+                let (kind, field, seq) = match view.seq(self.base(floor)) {
+                    Some(seq) if records && !self.is_removed(floor, offset, seq).await? => {
+                        let (kind, field) = Self::record_kind(seq, base, false);
+                        (kind, field, seq)
+                    }
+                    None if self.holds_slot(floor, offset, view) => (Kind::Slot, view.field, 0),
+                    _ => continue,
+                };
+                let seq = seq.to_le_bytes();
+                let front: &[u8] = if kind == Kind::Placed { &seq } else { &[] };
+                let (skip, len) = (view.skipped(), view.content_len());
+                let content = Content::Frame { generation: floor, offset, skip, len };
+                let payload = Payload { front, content };
+                at = self.prove(generation, at, kind, field, payload).await?;
+            }
+            let live = generation.saturating_sub(floor).saturating_sub(1);
+            let payload = Payload { front: &[], content: Content::Bytes(&[]) };
+            self.prove(generation, at, Kind::Turned, live, payload).await?;
+        }
+        let loaded = self.load(header, self.slots).await?;
+        self.adopt(&loaded);
+        self.turning = None;
+        Ok(())
+    }
+
+    /// Writes a frame into a page that does not count yet, and returns where it ends.
+    async fn prove(
+        &mut self,
+        generation: u32,
+        offset: u32,
+        kind: Kind,
+        field: u32,
+        payload: Payload<'_>,
+    ) -> Result<u32, Failed<F::Error>> {
+        let end = offset.saturating_add(self.layout().frame(payload.len()));
+        if end > self.layout().page() {
+            return Err(Failed::certain(Ok(())));
+        }
+        let written = self.medium.emit(generation, offset, kind, field, payload).await;
+        match self.look(generation, offset, Sink::Nothing).await? {
+            Found::Frame(View { kind: found, .. }) if found == kind => Ok(end),
+            _ => Err(Failed::certain(written)),
+        }
+    }
+
+    /// Reads a page from front to end.
+    pub(super) async fn load(
+        &mut self,
+        header: PageHeader,
+        slots: Slots,
+    ) -> Result<Loaded, FlashError<F::Error>> {
+        let generation = header.generation;
+        let (start, page) = (self.layout().header(), self.layout().page());
+        let info = PageInfo {
+            base: low(header.base),
+            last: low(header.base.saturating_sub(1)),
+            live: 0,
+            end: start,
+        };
+        let (floor, next) = (header.floor, header.next);
+        let mut loaded =
+            Loaded { header, info, slots, floor, proved: false, next, torn: false, rough: false };
+        let mut at = start;
+        let mut lowest = header.base;
+        while at < page {
+            match self.look(generation, at, Sink::Nothing).await? {
+                Found::Blank => at = self.medium.skip_blank(generation, at, page).await,
+                Found::Garbage => {
+                    loaded.torn = true;
+                    at = at.saturating_add(self.layout().write());
+                }
+                Found::Frame(view) => {
+                    let offset = at;
+                    at = at.saturating_add(view.size);
+                    loaded.rough |= core::mem::take(&mut loaded.torn);
+                    loaded.info.end = at;
+                    if let Some(seq) = view.seq(header.base).filter(|seq| *seq >= lowest) {
+                        lowest = seq.saturating_add(1);
+                        loaded.info.last = low(seq);
+                        loaded.info.live = loaded.info.live.saturating_add(view.size);
+                        loaded.next = loaded.next.max(lowest);
+                    }
+                    loaded.note(offset, view);
+                }
+            }
+        }
+        if loaded.proved {
+            // At most one page was copied.
+            let oldest = generation.saturating_add(2).saturating_sub(self.layout().pages());
+            loaded.floor = loaded.floor.max(oldest);
+        }
+        Ok(loaded)
+    }
+
+    /// Takes a page that is complete for the one that is written to.
+    pub(super) fn adopt(&mut self, loaded: &Loaded) {
+        let header = loaded.header;
+        self.head = header.generation;
+        self.floor = self.floor.max(loaded.floor);
+        if let Some(info) = self.info_mut(header.generation) {
+            *info = loaded.info;
+        }
+        self.slots = loaded.slots;
+        self.next = self.next.max(loaded.next);
+        self.position = if loaded.torn { self.layout().page() } else { loaded.info.end };
+        self.rough &= !self.rough_bit(header.generation);
+        if loaded.rough {
+            self.suspect = true;
+        }
+        // Until it is counted, every frame in it counts.
+        self.mark_stale(header.generation);
+        if header.wiped > self.wiped {
+            self.wiped = header.wiped;
+            self.removed = Removed::new();
+            self.mark_stale(self.floor);
+        }
+        let oldest = self.floor.max(self.wiped.saturating_add(1));
+        self.cursor = self.cursor.filter(|(generation, ..)| *generation >= oldest);
+        let mut removed = self.removed;
+        removed.retain(|first, last| self.may_stand(first, last));
+        self.removed = removed;
+    }
+
+    /// Reads the removed ranges from the medium again once memory had no room for some of them.
+    async fn recall_removed(&mut self) -> Result<(), FlashError<F::Error>> {
+        if self.removed.has_spilled() {
+            self.removed = self.read_removed().await?;
+        }
+        Ok(())
+    }
+
+    /// Every removed range of which something may be left.
+    pub(super) async fn read_removed(&mut self) -> Result<Removed, FlashError<F::Error>> {
+        let mut removed = Removed::new();
+        for generation in self.floor.max(self.wiped.saturating_add(1))..=self.head {
+            let (base, end) = (self.base(generation), self.info(generation).end);
+            let mut at = self.layout().header();
+            while let Some((offset, view)) = self.next_frame(generation, at, end).await? {
+                at = offset.saturating_add(view.size);
+                if let Some((first, last)) = view.removed(base)
+                    && self.may_stand(first, last)
+                {
+                    removed.insert(first, last);
+                }
+            }
+        }
+        Ok(removed)
+    }
+}
+
+impl Loaded {
+    fn note(&mut self, offset: u32, view: View) {
+        let generation = self.header.generation;
+        let appended = view.seq(self.header.base).is_some_and(|seq| seq >= self.header.next);
+        match view.kind {
+            Kind::Turned => {
+                self.floor = generation.saturating_sub(view.field).max(self.floor);
+            }
+            // None of these is written before the page is complete.
+            _ if appended => self.proved = true,
+            Kind::Removed | Kind::Aside => self.proved = true,
+            Kind::Slot => {
+                let number = usize::try_from(view.field).unwrap_or(usize::MAX);
+                if let Some(slot) = self.slots.get_mut(number) {
+                    *slot = super::log::Place { generation, offset, len: view.len };
+                    self.info.live = self.info.live.saturating_add(view.size);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Writing frames: where there is room, and never behind one that may be torn.
+
+use embedded_storage_async::nor_flash::NorFlash;
+use whisperr_core::Fault;
+
+use super::error::FlashError;
+use super::frame::{FIELDS, Kind, View};
+use super::log::{FlashStorage, Pending, Place};
+use super::medium::{Content, Found, Payload, Sink};
+use super::page::low;
+
+/// On how many pages a frame is tried.
+pub(super) const TRIES: u32 = 3;
+
+impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
+    /// Writes a frame to the page of `head`, for which there is room.
+    pub(super) async fn write(
+        &mut self,
+        kind: Kind,
+        field: u32,
+        payload: Payload<'_>,
+        pending: Pending,
+    ) -> Result<(), FlashError<F::Error>> {
+        let offset = self.position;
+        // Before the write begins: whatever becomes of it, these words are not programmed again.
+        self.position = offset.saturating_add(self.layout().frame(payload.len()));
+        self.pending = Some(Pending { offset, ..pending });
+        let written = self.medium.emit(self.head, offset, kind, field, payload).await;
+        if self.settle().await? {
+            return Ok(());
+        }
+        Err(written.err().map_or(FlashError::Unverified, FlashError::Flash))
+    }
+
+    /// Finds out what became of a call whose future was dropped, before anything is looked at or changed:
+    /// what was not there once must not come about later.
+    pub(super) async fn catch_up(&mut self) -> Result<(), FlashError<F::Error>> {
+        self.settle().await?;
+        self.settle_turn().await
+    }
+
+    /// Finds out what became of the last write; `true` when all of it is on the medium.
+    pub(super) async fn settle(&mut self) -> Result<bool, FlashError<F::Error>> {
+        let Some(pending) = self.pending else { return Ok(false) };
+        let found = self.look(self.head, pending.offset, Sink::Nothing).await?;
+        self.pending = None;
+        if let Found::Frame(view) = found {
+            self.apply(pending, view);
+            return Ok(true);
+        }
+        // Nothing is written behind a frame that may be torn.
+        self.position = self.layout().page();
+        Ok(false)
+    }
+
+    /// Memory follows the medium.
+    fn apply(&mut self, pending: Pending, view: View) {
+        let (head, base) = (self.head, self.base(self.head));
+        let end = pending.offset.saturating_add(view.size);
+        let seq = view.seq(base);
+        if let Some(info) = self.info_mut(head) {
+            info.end = end;
+            if let Some(seq) = seq {
+                info.last = low(seq);
+            }
+            if seq.is_some() || (view.kind == Kind::Slot && view.len > 0) {
+                info.live = info.live.saturating_add(view.size);
+            }
+        }
+        if let Some(seq) = seq {
+            self.next = self.next.max(seq.saturating_add(1));
+        }
+        if view.kind == Kind::Slot {
+            let number = usize::try_from(view.field).unwrap_or(usize::MAX);
+            let place = Place { generation: head, offset: pending.offset, len: view.len };
+            if let Some(old) = self.slots.get(number).copied().filter(|old| old.len > 0) {
+                let bytes = self.layout().frame(old.len.into());
+                self.lose_live(old.generation, bytes);
+            }
+            if let Some(slot) = self.slots.get_mut(number) {
+                *slot = place;
+            }
+        }
+        if let Some((first, last)) = view.removed(base) {
+            self.removed.insert(first, last);
+            if let Some((generation, bytes)) = pending.credit {
+                self.lose_live(generation, bytes);
+            } else {
+                for generation in self.floor..=head {
+                    let (low, high) = self.span(generation);
+                    if low <= last && first <= high {
+                        self.mark_stale(generation);
+                    }
+                }
+            }
+        }
+    }
+
+    /// How a record is written to a page whose lowest number is `base`.
+    pub(super) fn record_kind(seq: u64, base: u64, behind_gap: bool) -> (Kind, u32) {
+        let distance = seq.checked_sub(base).and_then(|distance| u32::try_from(distance).ok());
+        match distance {
+            Some(distance) if distance < FIELDS && !behind_gap => (Kind::Record, distance),
+            _ => (Kind::Placed, 0),
+        }
+    }
+
+    /// Makes sure that the page of `head` takes a frame of so many bytes: one that lives and may have
+    /// to be copied, or a removal.
+    pub(super) async fn make_room(
+        &mut self,
+        bytes: u32,
+        lives: bool,
+    ) -> Result<(), Fault<FlashError<F::Error>>> {
+        self.settle_turn().await?;
+        for _ in 0..=self.layout().pages() {
+            if self.has_room(bytes, lives) {
+                return Ok(());
+            }
+            if lives {
+                self.freshen().await?;
+                if self.has_room(bytes, lives) {
+                    return Ok(());
+                }
+                if !self.turning_helps(bytes) {
+                    return Err(Fault::Full);
+                }
+            }
+            self.turn(self.wiped).await?;
+        }
+        Err(Fault::Full)
+    }
+
+    fn has_room(&self, bytes: u32, lives: bool) -> bool {
+        let fits = self.position.saturating_add(bytes) <= self.layout().page();
+        fits && (!lives || self.live(self.head).saturating_add(bytes) <= self.layout().usable())
+    }
+
+    /// Whether a page is ahead in the ring that would have room, once its turn came.
+    fn turning_helps(&self, bytes: u32) -> bool {
+        let pages = self.layout().pages();
+        let dead = (self.floor..=self.head).take_while(|generation| self.live(*generation) == 0).count();
+        let floor = self.floor.saturating_add(u32::try_from(dead).unwrap_or(0));
+        let usable = self.layout().usable();
+        (1..pages).any(|turns| {
+            let generation = self.head.saturating_add(turns);
+            let copied = match generation.saturating_add(1).saturating_sub(floor).checked_sub(pages) {
+                Some(behind) => self.live(floor.saturating_add(behind)),
+                None => 0,
+            };
+            copied.saturating_add(bytes) <= usable
+        })
+    }
+
+    /// Writes a removal of everything from `first` to `last`.
+    pub(super) async fn write_removal(
+        &mut self,
+        kind: Kind,
+        first: u64,
+        last: u64,
+        credit: Option<(u32, u32)>,
+    ) -> Result<(), FlashError<F::Error>> {
+        let (field, bytes, len) = super::frame::removal(self.base(self.head), first, last);
+        let content = Content::Bytes(bytes.get(..len).unwrap_or_default());
+        let pending = Pending { offset: 0, seq: None, credit };
+        self.write(kind, field, Payload { front: &[], content }, pending).await
+    }
+}
