@@ -41,8 +41,12 @@
 //!
 //! # Features
 //!
-//! `net` (default): the [transport](mod@net) over `embassy-net`. `log`, `defmt`: what went wrong in an
-//! attempt, and every notice, at debug level.
+//! | feature | what it adds |
+//! |---|---|
+//! | `net` (default) | the transport over `embassy-net`, in plain TCP: [`net::HttpTransport`](mod@net) |
+//! | `tls` | TLS 1.3 with the server's certificate checked; the default base URL needs it |
+//! | `sntp` | the date from a time server |
+//! | `log`, `defmt` | what went wrong in an attempt, and every notice, at debug level |
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -5,8 +5,9 @@ use core::convert::Infallible;
 use serde_json::{Value, json};
 
 use whisperr_core::{
-    Client, Config, Defaults, Device, EnqueueError, Fault, Identify, MemoryStorage, Notice, Now, Overflow,
-    Seq, SeqRange, Slot, Storage, Stored, Track, UtcMillis, ValueError, props, ready,
+    Body, Client, Config, Defaults, Device, EnqueueError, Fault, Identify, MemoryStorage, Notice, Now,
+    Overflow, Reply, Request, Seq, SeqRange, Slot, Storage, Stored, Track, Transport, UtcMillis, ValueError,
+    Waiting, props, ready,
 };
 
 use super::{Stopped, UTC, Wire, deliver};
@@ -255,4 +256,31 @@ fn what_a_device_says_stands_where_the_call_does_not_say_it() {
     let mut small = [0; 8];
     let refused = Defaults::encode(&mut small, &props! { "firmware" => "1.4.2" }).unwrap_err();
     assert_eq!(refused, ValueError::TooLarge { max: 8 });
+}
+
+/// A wire that never answers.
+struct Silent;
+
+impl Transport for Silent {
+    type Error = Infallible;
+
+    async fn send<B: Body>(&mut self, _request: Request, _body: &mut B) -> Result<Reply, Infallible> {
+        core::future::pending().await
+    }
+}
+
+#[test]
+fn a_request_is_unanswered_when_its_loop_is_dropped() {
+    let clock = Stopped { ms: 0, utc: Some(UTC) };
+    let storage = MemoryStorage::new(vec![0; 4096]);
+    let opened = Client::open(storage, vec![0; 1024], &Config::DEFAULT, 1, Now::read(&clock));
+    let mut client = ready(opened).unwrap().unwrap();
+    assert!(ready(client.identify(Now::read(&clock), &Identify::new("user_1"))).unwrap().unwrap().wake);
+    let (client, _) = deliver(client, &clock, &mut Silent);
+    assert_eq!(client.status().waiting, Waiting::InFlight);
+
+    let mut wire = Wire::new(202);
+    let (client, _) = deliver(client, &clock, &mut wire);
+
+    assert_eq!((wire.sent.len(), client.status().owed), (1, 0));
 }
