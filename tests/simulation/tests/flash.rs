@@ -1,7 +1,7 @@
 //! The flash log on the model of NOR flash: lives by chance, every cut of short runs, and what else it
 //! promises.
 #![cfg(feature = "flash")]
-#![expect(clippy::unwrap_used, clippy::panic, clippy::arithmetic_side_effects, reason = "a test may fail")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 use whisperr_core::{Fault, Seq, SeqRange, Slot, Storage, ready};
 use whisperr_embassy::flash::{FlashError, FlashOpenError, FlashStorage, LayoutError};
