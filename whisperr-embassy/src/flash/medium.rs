@@ -103,17 +103,26 @@ struct Pen {
 impl<F: NorFlash> Medium<F> {
     /// The header of the page at this index, `None` when it has none that is whole.
     pub(super) async fn header_at(&mut self, index: u32) -> Result<Option<PageHeader>, F::Error> {
-        let mut last = Ok(None);
+        let mut readable = false;
+        let mut failed = None;
         for _ in 0..LOOKS {
             let mut bytes = [0; HEADER];
-            last = self.flash.read(self.layout.address(index, 0), &mut bytes).await.map(|()| None);
-            if last.is_ok()
-                && let Some(header) = PageHeader::decode(&self.layout, index, &bytes)
-            {
+            match self.flash.read(self.layout.address(index, 0), &mut bytes).await {
+                Ok(()) => readable = true,
+                Err(error) => {
+                    failed = Some(error);
+                    continue;
+                }
+            }
+            if let Some(header) = PageHeader::decode(&self.layout, index, &bytes) {
                 return Ok(Some(header));
             }
         }
-        last
+        // One read that came through tells that there is nothing, and that the driver works.
+        match failed.filter(|_| !readable) {
+            Some(error) => Err(error),
+            None => Ok(None),
+        }
     }
 
     /// The header of the page of this generation, if it is the one that stands there.
