@@ -35,7 +35,7 @@ async fn identify(kiosk: Kiosk) {
 /// Lets the day begin.
 pub(crate) fn start(spawner: Spawner, kiosk: Kiosk, clock: &'static EmbassyClock, seed: u32) {
     for number in 0..DOORS {
-        spawner.spawn(door(kiosk, number, Chance::new(seed, number)).expect("as many tasks as doors"));
+        spawner.spawn(door(kiosk, clock, number, Chance::new(seed, number)).expect("as many tasks as doors"));
     }
     spawner.spawn(weather(Chance::new(seed, 100)).expect("one weather"));
     spawner.spawn(night(kiosk, Chance::new(seed, 101)).expect("one night"));
@@ -44,7 +44,7 @@ pub(crate) fn start(spawner: Spawner, kiosk: Kiosk, clock: &'static EmbassyClock
 
 /// A door is opened and closed.
 #[embassy_executor::task(pool_size = DOORS as usize)]
-async fn door(kiosk: Kiosk, number: u32, mut chance: Chance) {
+async fn door(kiosk: Kiosk, clock: &'static EmbassyClock, number: u32, mut chance: Chance) {
     let mut speaker = Speaker::new(number);
     let is_short = psram::load(MODE) == mode::SHORT_DAY;
     let mut said = 0;
@@ -52,11 +52,11 @@ async fn door(kiosk: Kiosk, number: u32, mut chance: Chance) {
         said += 1;
         let is_accepted = say(kiosk, &mut speaker, chance.between(0, 160) as usize).await;
         // Refused when the queue is full: somebody has to wait for the network.
-        let pause = if is_accepted { chance.between(0, 8) } else { 20 };
+        let pause = if is_accepted { chance.between(0, 24) } else { 25 };
         Timer::after_millis(pause.into()).await;
     }
     if number == 0 {
-        close(kiosk).await;
+        close(kiosk, clock).await;
     }
 }
 
@@ -136,12 +136,16 @@ pub(crate) async fn script(kiosk: Kiosk, clock: &'static EmbassyClock) -> ! {
     finish()
 }
 
-/// Delivers everything that is owed, and tells the ledger.
-pub(crate) async fn close(kiosk: Kiosk) -> ! {
+/// Delivers everything that is owed, and tells the ledger. The date is known: what was recorded without one waits for
+/// it, and all behind it.
+pub(crate) async fn close(kiosk: Kiosk, clock: &'static EmbassyClock) -> ! {
     /// More than a collector in a bad mood takes.
     const TRIES: u32 = 24;
-    ethernet::plug(true);
+    set_time(clock);
     for _ in 0..TRIES {
+        // A night or a storm may have begun meanwhile.
+        ethernet::plug(true);
+        kiosk.resume().await;
         let flush = kiosk.flush(Duration::from_millis(2500)).await;
         if flush == Flush::Delivered && kiosk.status().await.owed == 0 {
             tell_ledger(&kiosk.ledger().await);

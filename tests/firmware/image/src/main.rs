@@ -60,7 +60,7 @@ async fn live(spawner: Spawner) {
     kiosk::open_doors(kiosk).await;
     match mode {
         mode::SCRIPT => kiosk::script(kiosk, &CLOCK).await,
-        mode::DRAIN => kiosk::close(kiosk).await,
+        mode::DRAIN => kiosk::close(kiosk, &CLOCK).await,
         _ => kiosk::start(spawner, kiosk, &CLOCK, seed),
     }
 }
