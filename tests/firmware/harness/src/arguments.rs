@@ -10,8 +10,8 @@ Kills the kiosk in QEMU and holds what arrived against what was acknowledged
 
 Usage: whisperr-firmware-harness [options]
 
-  --kills N          lives that end by a kill or a power cut at random (default 60)
-  --cuts N           cut points of the scripted run, evenly spread (default 60)
+  --kills N          lives that end by a kill or a power cut at random (default 50)
+  --cuts N           cut points of the scripted run, evenly spread (default 50)
   --every-cut        every cut point of the scripted run, with every kind of tear in turn
   --seed N           where chance begins (default 1)
   --firmware PATH    an image that is built already
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Reads them; `None` when only help was asked for.
     pub(crate) fn read() -> crate::Result<Option<Self>> {
-        let mut arguments = Self { kills: 60, cuts: Some(60), seed: 1, firmware: None };
+        let mut arguments = Self { kills: 50, cuts: Some(50), seed: 1, firmware: None };
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {

@@ -25,6 +25,7 @@ use embassy_time::{Duration, Ticker};
 use whisperr_embassy::EmbassyClock;
 
 use board::{executor, power, psram, serial, stack};
+use client::Kiosk;
 use layout::{BOOTS, MODE, OPENED, SEED, end, mode};
 
 static CLOCK: EmbassyClock = EmbassyClock::new();
@@ -57,11 +58,17 @@ async fn live(spawner: Spawner) {
     let (kiosk, runner) = client::start(&CLOCK, seed, mode == mode::SCRIPT).await;
     oracle::count(OPENED);
     spawner.spawn(client::deliver(runner, network::transport(stack)).expect("one runner"));
+    spawner.spawn(day(spawner, kiosk).expect("one day"));
+}
+
+/// A task of its own: what opening a client needs of the stack is not needed for ever.
+#[embassy_executor::task]
+async fn day(spawner: Spawner, kiosk: Kiosk) {
     kiosk::open_doors(kiosk).await;
-    match mode {
+    match psram::load(MODE) {
         mode::SCRIPT => kiosk::script(kiosk, &CLOCK).await,
         mode::DRAIN => kiosk::close(kiosk, &CLOCK).await,
-        _ => kiosk::start(spawner, kiosk, &CLOCK, seed),
+        _ => kiosk::start(spawner, kiosk, &CLOCK, psram::load(SEED)),
     }
 }
 
