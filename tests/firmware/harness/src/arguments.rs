@@ -14,6 +14,7 @@ Usage: whisperr-firmware-harness [options]
   --cuts N           cut points of the scripted run, evenly spread (default 50)
   --every-cut        every cut point of the scripted run, with every kind of tear in turn
   --seed N           where chance begins (default 1)
+  --forget           erases the flash behind a kill, to see whether that is found out: the run must fail
   --firmware PATH    an image that is built already
   -h, --help         print this
 
@@ -27,13 +28,14 @@ pub(crate) struct Arguments {
     /// `None` is every one.
     pub(crate) cuts: Option<u32>,
     pub(crate) seed: u64,
+    pub(crate) forget: bool,
     pub(crate) firmware: Option<PathBuf>,
 }
 
 impl Arguments {
     /// Reads them; `None` when only help was asked for.
     pub(crate) fn read() -> crate::Result<Option<Self>> {
-        let mut arguments = Self { kills: 50, cuts: Some(50), seed: 1, firmware: None };
+        let mut arguments = Self { kills: 50, cuts: Some(50), seed: 1, forget: false, firmware: None };
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
@@ -41,6 +43,7 @@ impl Arguments {
                 Long("cuts") => arguments.cuts = Some(parser.value()?.parse()?),
                 Long("every-cut") => arguments.cuts = None,
                 Long("seed") => arguments.seed = parser.value()?.parse()?,
+                Long("forget") => arguments.forget = true,
                 Long("firmware") => arguments.firmware = Some(parser.value()?.into()),
                 Long("help") | Short('h') => {
                     io::stdout().write_all(HELP.as_bytes())?;

@@ -27,7 +27,7 @@ pub(crate) fn run(firmware: &Firmware, arguments: &Arguments) -> Result<Report> 
     let mut bench = Bench::new(firmware, arguments.seed)?;
     report.rows.push(short_day(&mut bench)?);
     if arguments.kills > 0 {
-        report.rows.push(random(&mut bench, arguments.kills)?);
+        report.rows.push(random(&mut bench, arguments)?);
     }
     if arguments.cuts != Some(0) {
         report.rows.push(script(&mut bench, arguments.cuts)?);
@@ -146,7 +146,8 @@ fn short_day(bench: &mut Bench<'_>) -> Result<Row> {
 }
 
 /// Lives that end at random, in a chain on one flash.
-fn random(bench: &mut Bench<'_>, lives: u32) -> Result<Row> {
+fn random(bench: &mut Bench<'_>, arguments: &Arguments) -> Result<Row> {
+    let lives = arguments.kills;
     let start = Instant::now();
     let mut row = Row { name: "random kills", ..Row::default() };
     let flash = bench.image.flash()?;
@@ -164,6 +165,9 @@ fn random(bench: &mut Bench<'_>, lives: u32) -> Result<Row> {
             row.breaks(&how, &wrong);
         }
         if number.is_multiple_of(LIVES_AT_ONCE) || number == lives {
+            if arguments.forget {
+                bench.image.erase()?;
+            }
             bench.drain(&mut row, &how)?;
             // The whole chain again, to see that nothing changes behind a look.
             let broken = check::arrived(&bench.collector, &bench.image.journal()?).broken;

@@ -35,8 +35,14 @@ impl Image {
     pub(crate) fn new(path: &Path) -> io::Result<Self> {
         let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
         file.set_len(IMAGE_BYTES.into())?;
-        file.write_all_at(&vec![0xFF; FLASH_BYTES as usize], 0)?;
-        Ok(Self { path: path.to_owned(), file })
+        let image = Self { path: path.to_owned(), file };
+        image.erase()?;
+        Ok(image)
+    }
+
+    /// Erases the flash.
+    pub(crate) fn erase(&self) -> io::Result<()> {
+        self.file.write_all_at(&vec![0xFF; FLASH_BYTES as usize], 0)
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -16,7 +16,7 @@ mod layout;
 mod machine;
 mod report;
 
-use std::error::Error;
+use core::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
