@@ -7,13 +7,13 @@ use embassy_futures::select::{Either, select};
 use embassy_sync::blocking_mutex::raw::{CriticalSectionRawMutex, RawMutex};
 use embassy_time::{Instant, Timer};
 use whisperr_core::{
-    Accepted, Clock, Device, EnqueueError, Fault, FlushProgress, FlushTicket, Identify, Ledger, MessageId,
-    Now, Properties, PushToken, Status, Stop, Storage, Track, Waiting, ready,
+    Accepted, Clock, EnqueueError, Fault, FlushProgress, FlushTicket, Identify, Ledger, MessageId, Now,
+    Properties, PushToken, Status, Stop, Storage, Track, Waiting, ready,
 };
 
 use crate::clock::EmbassyClock;
 use crate::next_run::NextRun;
-use crate::shared::{FlashClient, Shared};
+use crate::shared::Shared;
 
 /// A client of Whisperr: say who the user is and what happened, the rest is its work.
 ///
@@ -93,12 +93,8 @@ impl<'d, S: Storage, C: Clock, M: RawMutex> Handle<'d, S, C, M> {
         Self { shared }
     }
 
-    /// Says something that returns no id.
-    pub(crate) async fn say(
-        &self,
-        say: impl AsyncFnOnce(&mut FlashClient<'d, S>, Now, Device<'d>) -> Said<Accepted, S>,
-    ) -> Said<(), S> {
-        self.shared.accept(say).await.map(|_| ())
+    pub(crate) const fn shared(&self) -> &'d Shared<'d, S, C, M> {
+        self.shared
     }
 
     /// Tracks an event about the current user, or about the anonymous visitor while there is none.
@@ -121,10 +117,10 @@ impl<'d, S: Storage, C: Clock, M: RawMutex> Handle<'d, S, C, M> {
         &self,
         event: &Track<'_, P, X>,
     ) -> Said<MessageId, S> {
-        let accepted = self
-            .shared
-            .accept(async |client, now, device| client.track(now, &event.by_ref().or_device(device)).await);
-        Ok(message_id(accepted.await?))
+        let event = event.by_ref().or_device(self.shared.device());
+        let mut turn = self.shared.turn().await;
+        let accepted = turn.client.track(turn.now, &event).await;
+        turn.end(accepted).map(message_id)
     }
 
     /// As [`track`](Self::track), for places that cannot wait: interrupt handlers, callbacks of a driver. Done when it
@@ -170,8 +166,10 @@ impl<'d, S: Storage, C: Clock, M: RawMutex> Handle<'d, S, C, M> {
     /// # Errors
     /// As [`track`](Self::track).
     pub async fn identify<T: Properties>(&self, identify: Identify<'_, T>) -> Said<(), S> {
-        self.say(async |client, now, device| client.identify(now, &identify.by_ref().or_device(device)).await)
-            .await
+        let identify = identify.by_ref().or_device(self.shared.device());
+        let mut turn = self.shared.turn().await;
+        let accepted = turn.client.identify(turn.now, &identify).await;
+        turn.end(accepted).map(drop)
     }
 
     /// Forgets the current user and the anonymous visitor, after starting a flush. What was said before is still
@@ -200,7 +198,9 @@ impl<'d, S: Storage, C: Clock, M: RawMutex> Handle<'d, S, C, M> {
     /// As [`track`](Self::track).
     pub async fn set_push_token<'a>(&self, token: impl Into<PushToken<'a>>) -> Said<(), S> {
         let token = token.into();
-        self.say(async |client, now, _| client.set_push_token(now, token).await).await
+        let mut turn = self.shared.turn().await;
+        let accepted = turn.client.set_push_token(turn.now, token).await;
+        turn.end(accepted).map(drop)
     }
 
     /// Records nothing any more, and deletes what is queued, from the storage too. If a push token was delivered, one
@@ -209,7 +209,9 @@ impl<'d, S: Storage, C: Clock, M: RawMutex> Handle<'d, S, C, M> {
     /// # Errors
     /// [`EnqueueError::Storage`]: nothing is recorded or sent all the same, and the deletion goes on until it is done.
     pub async fn opt_out(&self) -> Said<(), S> {
-        let opted_out = self.say(async |client, now, _| client.opt_out(now).await).await;
+        let mut turn = self.shared.turn().await;
+        let accepted = turn.client.opt_out(turn.now).await;
+        let opted_out = turn.end(accepted).map(drop);
         // A request that is out is given up.
         self.shared.ring();
         opted_out
@@ -220,7 +222,9 @@ impl<'d, S: Storage, C: Clock, M: RawMutex> Handle<'d, S, C, M> {
     /// # Errors
     /// [`EnqueueError::Storage`]: the user is still opted out; call again.
     pub async fn opt_in(&self) -> Said<(), S> {
-        self.say(async |client, now, _| client.opt_in(now).await).await
+        let mut turn = self.shared.turn().await;
+        let accepted = turn.client.opt_in(turn.now).await;
+        turn.end(accepted).map(drop)
     }
 
     /// Whether the user has opted out.

@@ -13,7 +13,9 @@ impl<S: Storage, C: Clock, M: RawMutex> Handle<'_, S, C, M> {
     /// # Errors
     /// [`EnqueueError`]: it is then reported at the next start.
     pub async fn launch(&self, app_version: &str, app_build: &str) -> Result<(), EnqueueError<S::Error>> {
-        self.say(async |client, now, device| client.launch(now, device, app_version, app_build).await).await
+        let mut turn = self.shared().turn().await;
+        let accepted = turn.client.launch(turn.now, turn.device, app_version, app_build).await;
+        turn.end(accepted).map(drop)
     }
 
     /// The device is in use: `app_opened`. Does nothing when it is already.
@@ -21,7 +23,9 @@ impl<S: Storage, C: Clock, M: RawMutex> Handle<'_, S, C, M> {
     /// # Errors
     /// [`EnqueueError`].
     pub async fn foreground(&self) -> Result<(), EnqueueError<S::Error>> {
-        self.say(async |client, now, device| client.foreground(now, device).await).await
+        let mut turn = self.shared().turn().await;
+        let accepted = turn.client.foreground(turn.now, turn.device).await;
+        turn.end(accepted).map(drop)
     }
 
     /// The device goes to sleep: `app_backgrounded`. What is owed starts on its way.
@@ -29,7 +33,9 @@ impl<S: Storage, C: Clock, M: RawMutex> Handle<'_, S, C, M> {
     /// # Errors
     /// [`EnqueueError`].
     pub async fn background(&self) -> Result<(), EnqueueError<S::Error>> {
-        self.say(async |client, now, device| client.background(now, device).await).await
+        let mut turn = self.shared().turn().await;
+        let accepted = turn.client.background(turn.now, turn.device).await;
+        turn.end(accepted).map(drop)
     }
 
     /// A screen is shown: `screen_viewed`, with automatic events switched off, too.
@@ -37,7 +43,9 @@ impl<S: Storage, C: Clock, M: RawMutex> Handle<'_, S, C, M> {
     /// # Errors
     /// [`EnqueueError`].
     pub async fn screen(&self, name: &str) -> Result<(), EnqueueError<S::Error>> {
-        self.say(async |client, now, device| client.screen(now, device, name).await).await
+        let mut turn = self.shared().turn().await;
+        let accepted = turn.client.screen(turn.now, turn.device, name).await;
+        turn.end(accepted).map(drop)
     }
 
     /// A notification was opened, with this data: `push_opened` when it has a `whisperr_message_id`. Data of
@@ -57,7 +65,8 @@ impl<S: Storage, C: Clock, M: RawMutex> Handle<'_, S, C, M> {
                 _ => {}
             }
         }
-        self.say(async |client, now, device| client.push_opened(now, device, message_id, deep_link).await)
-            .await
+        let mut turn = self.shared().turn().await;
+        let accepted = turn.client.push_opened(turn.now, turn.device, message_id, deep_link).await;
+        turn.end(accepted).map(drop)
     }
 }

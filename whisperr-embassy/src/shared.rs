@@ -107,21 +107,11 @@ impl<'d, S: Storage, C: Clock, M: RawMutex> Shared<'d, S, C, M> {
         self.bell.signal(());
     }
 
-    /// Says something, and wakes the runner if it must be.
-    pub(crate) async fn accept(
-        &self,
-        say: impl AsyncFnOnce(
-            &mut FlashClient<'d, S>,
-            Now,
-            Device<'d>,
-        ) -> Result<Accepted, EnqueueError<S::Error>>,
-    ) -> Result<Accepted, EnqueueError<S::Error>> {
-        let accepted = {
-            let mut client = self.client().await;
-            // Read under the lock: events are dated in the order in which they are owed.
-            say(&mut client, Now::read(&self.clock), self.device).await
-        };
-        self.answer(accepted)
+    /// The turn of a call that says something.
+    pub(crate) async fn turn(&self) -> Turn<'_, 'd, S, C, M> {
+        let client = self.client().await;
+        // Read under the lock: events are dated in the order in which they are owed.
+        Turn { client, now: Now::read(&self.clock), device: self.device, shared: self }
     }
 
     /// Wakes the runner if it must be.
@@ -229,6 +219,29 @@ impl<'a, 'd, S: Storage, C: Clock, M: RawMutex> Resting<'a, 'd, S, C, M> {
 impl<S: Storage, C: Clock, M: RawMutex> Drop for Resting<'_, '_, S, C, M> {
     fn drop(&mut self) {
         self.0.set(|doing| doing.next = NextRun::Running);
+    }
+}
+
+/// A call that says something, while it holds the lock.
+///
+/// Not a function that is given what to say: each future around another one is built on the stack and copied into its
+/// place, and a call would need several times its size there.
+pub(crate) struct Turn<'a, 'd, S: Storage, C: Clock, M: RawMutex> {
+    pub(crate) client: Guard<'a, 'd, S, M>,
+    pub(crate) now: Now,
+    pub(crate) device: Device<'d>,
+    shared: &'a Shared<'d, S, C, M>,
+}
+
+impl<S: Storage, C: Clock, M: RawMutex> Turn<'_, '_, S, C, M> {
+    /// Lets the lock go, and wakes the runner if it must be.
+    pub(crate) fn end(
+        self,
+        accepted: Result<Accepted, EnqueueError<S::Error>>,
+    ) -> Result<Accepted, EnqueueError<S::Error>> {
+        let Self { client, shared, .. } = self;
+        drop(client);
+        shared.answer(accepted)
     }
 }
 

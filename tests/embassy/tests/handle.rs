@@ -355,3 +355,26 @@ fn what_happened_before_the_date_was_known_is_dated_when_it_is() {
     assert_eq!(flush, Flush::Delivered);
     assert_eq!(lab.server().operations()[0]["occurred_at"], "2026-05-31T12:00:00.000Z");
 }
+
+/// The future of a call is built on the stack of whoever makes it, and every future around another one copies it there
+/// once more: firmware has a few kilobytes for all of it.
+#[test]
+fn calls_are_small_enough_for_the_stack_of_firmware() {
+    let lab = Lab::new(1);
+    let client = lab.client(Config::DEFAULT);
+    let handle = client.handle;
+
+    // A little more than they are on a 64-bit host; on a microcontroller they have about half.
+    let sizes = [
+        ("track", 1700, size_of_val(&handle.track("door_opened", props! { "door" => 3 }))),
+        ("identify", 3600, size_of_val(&handle.identify(Identify::new("user_1")))),
+        ("launch", 2700, size_of_val(&handle.launch("1.0.0", "1"))),
+        ("background", 2700, size_of_val(&handle.background())),
+        ("opt_out", 2000, size_of_val(&handle.opt_out())),
+        ("flush", 256, size_of_val(&handle.flush(Duration::from_secs(1)))),
+    ];
+
+    for (call, most, bytes) in sizes {
+        assert!(bytes <= most, "{call}: {bytes} bytes, at most {most}");
+    }
+}
