@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Instant as SystemInstant;
 
 use whisperr_core::{
-    Accepted, Clock, Counters, Device, EnqueueError, FlushProgress, Identify, IngestionKey, KeyError, Ledger,
-    MessageId, Now, Properties, PushToken, Stop, Track, Waiting, ready,
+    Clock, Counters, Device, FlushProgress, Identify, IngestionKey, KeyError, Ledger, MessageId, Now,
+    Properties, PushToken, Stop, Track, Waiting, ready,
 };
 
 use crate::about::About;
@@ -16,8 +16,7 @@ use crate::builder::Builder;
 use crate::error::Error;
 use crate::http::ApiKey;
 use crate::session::{self, Uptime};
-use crate::shared::{QueueClient, Shared, now_or_fault};
-use crate::storage::StorageError;
+use crate::shared::{QueueClient, Said, Shared, now_or_fault};
 
 /// A client of Whisperr: say who the user is and what happened, the rest is its work.
 ///
@@ -108,11 +107,7 @@ impl Whisperr {
     pub(crate) fn say(
         &self,
         call: &str,
-        say: impl FnOnce(
-            &mut QueueClient,
-            Now,
-            Device<'_>,
-        ) -> Option<Result<Accepted, EnqueueError<StorageError>>>,
+        say: impl FnOnce(&mut QueueClient, Now, Device<'_>) -> Said,
     ) -> Result<(), Error> {
         let Some(inner) = &self.inner else { return Ok(()) };
         let device = inner.settings.about.device();
@@ -125,11 +120,7 @@ impl Whisperr {
     pub(crate) fn say_in_session(
         &self,
         call: &str,
-        say: impl FnOnce(
-            &mut QueueClient,
-            Now,
-            Device<'_>,
-        ) -> Option<Result<Accepted, EnqueueError<StorageError>>>,
+        say: impl FnOnce(&mut QueueClient, Now, Device<'_>) -> Said,
     ) -> Result<(), Error> {
         let said = self.say(call, say);
         let Some((inner, uptime)) =

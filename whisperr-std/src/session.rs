@@ -40,29 +40,34 @@ impl Uptime {
     /// # Errors
     /// Where boots have no names.
     pub(crate) fn read() -> io::Result<Self> {
+        let since_boot = since_boot().ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::Unsupported,
+                "no session across processes: this system is not Linux",
+            )
+        })?;
         let boot = fs::read_to_string(BOOT_ID).map_err(|error| {
             let text = format!("no session across processes: the boot has no name in {BOOT_ID}: {error}");
             io::Error::new(error.kind(), text)
         })?;
-        Ok(Self { since_boot: since_boot(), boot: boot.trim().to_owned() })
+        Ok(Self { since_boot, boot: boot.trim().to_owned() })
     }
 
     /// The same boot, now.
     pub(crate) fn now(&self) -> Self {
-        Self { since_boot: since_boot(), boot: self.boot.clone() }
+        Self { since_boot: since_boot().unwrap_or(self.since_boot), boot: self.boot.clone() }
     }
 }
 
 /// Time since the boot, also that in which the machine slept.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn since_boot() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Duration::try_from(time).unwrap_or_default()
+fn since_boot() -> Option<Duration> {
+    Duration::try_from(rustix::time::clock_gettime(rustix::time::ClockId::Boottime)).ok()
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn since_boot() -> Duration {
-    Duration::ZERO
+const fn since_boot() -> Option<Duration> {
+    None
 }
 
 /// Goes on with the session of this boot, if there is one.

@@ -19,6 +19,9 @@ use crate::storage::{QueueStorage, StorageError};
 /// The client of the core, over the storages of this crate.
 pub(crate) type QueueClient = Client<QueueStorage, Vec<u8>>;
 
+/// What a call of the client answers that says something; nothing when its storage waits, which it never does.
+pub(crate) type Said = Option<Result<Accepted, EnqueueError<StorageError>>>;
+
 /// The clock of a client: the system's, or a test's.
 pub(crate) struct AnyClock(pub(crate) Box<dyn Clock + Send + Sync>);
 
@@ -91,10 +94,7 @@ impl Shared {
     }
 
     /// Takes an operation and wakes the runner if it must be.
-    pub(crate) fn accept(
-        &self,
-        work: impl FnOnce(&mut QueueClient, Now) -> Option<Result<Accepted, EnqueueError<StorageError>>>,
-    ) -> Result<Accepted, Error> {
+    pub(crate) fn accept(&self, work: impl FnOnce(&mut QueueClient, Now) -> Said) -> Result<Accepted, Error> {
         let accepted = self.change(work);
         // Also when the sync failed: the operation may be delivered all the same.
         if accepted.as_ref().map_or(true, |accepted| accepted.wake) {

@@ -4,11 +4,11 @@ use core::time::Duration;
 
 use whisperr_embassy::net::TcpBuffers;
 use whisperr_embassy::{Config, Device, Flush, Notice, Waiting};
-use whisperr_embassy_tests::{Answer, Client, Faults, Flash, KEY, Lab, Received, leak};
+use whisperr_embassy_tests::{Answer, Client, Faults, Flash, KEY, Lab, leak};
 use whisperr_virtual_time::now_us;
 
 use crate::report::Reason;
-use crate::rig::{Act, AutomaticSetup, Exchange, Rig, Setup};
+use crate::rig::{Act, AutomaticSetup, Exchange, Rig, Setup, check_head};
 use crate::scenario::{About, IdentifyScenario, TrackScenario};
 
 /// Every run is the same run.
@@ -167,7 +167,7 @@ impl Rig for EmbassyRig {
         let received = self.lab.server().received().into_iter();
         received
             .map(|request| {
-                check_head(&request)?;
+                check_head(&request.method, KEY, |name| request.header(name))?;
                 let body = serde_json::from_slice(&request.body).map_err(|error| format!("body: {error}"))?;
                 Ok(Exchange { path: request.path, body, status: request.status })
             })
@@ -183,22 +183,4 @@ impl Rig for EmbassyRig {
     fn owed(&self) -> u32 {
         self.lab.run(self.client.handle.status()).owed
     }
-}
-
-/// What every request says before its body (contract, section 1).
-fn check_head(request: &Received) -> Result<(), Reason> {
-    if request.method != "POST" {
-        return Err(format!("{} is not POST", request.method));
-    }
-    for (name, expected) in [
-        ("content-type", "application/json"),
-        ("authorization", &format!("Bearer {KEY}")),
-        ("x-whisperr-sdk", concat!("rust/", env!("CARGO_PKG_VERSION"))),
-    ] {
-        let sent = request.header(name);
-        if sent != Some(expected) {
-            return Err(format!("header {name}: expected {expected:?}, sent {sent:?}"));
-        }
-    }
-    Ok(())
 }

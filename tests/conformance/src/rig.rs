@@ -157,3 +157,25 @@ pub(crate) trait Rig {
     /// How many operations the client still owes.
     fn owed(&self) -> u32;
 }
+
+/// What every request says before its body (contract, section 1).
+pub(crate) fn check_head<'a>(
+    method: &str,
+    key: &str,
+    header: impl Fn(&str) -> Option<&'a str>,
+) -> Result<(), Reason> {
+    if method != "POST" {
+        return Err(format!("{method} is not POST"));
+    }
+    for (name, expected) in [
+        ("content-type", "application/json"),
+        ("authorization", &format!("Bearer {key}")),
+        ("x-whisperr-sdk", concat!("rust/", env!("CARGO_PKG_VERSION"))),
+    ] {
+        let sent = header(name);
+        if sent != Some(expected) {
+            return Err(format!("header {name}: expected {expected:?}, sent {sent:?}"));
+        }
+    }
+    Ok(())
+}

@@ -14,9 +14,9 @@ use whisperr_std::{
 };
 
 use crate::report::Reason;
-use crate::rig::{Act, AutomaticSetup, Exchange, Rig, Setup};
+use crate::rig::{Act, AutomaticSetup, Exchange, Rig, Setup, check_head};
 use crate::scenario::{About, IdentifyScenario, TrackScenario};
-use crate::tap::{Tap, TappedRequest};
+use crate::tap::Tap;
 
 /// The ingestion key of every case.
 const KEY: &str = "wrk_conformance";
@@ -239,7 +239,7 @@ impl Rig for StdRig {
         let pairs = sent.into_iter().zip(seen);
         pairs
             .map(|(sent, seen)| {
-                check_head(&sent)?;
+                check_head(&sent.method, KEY, |name| sent.header(name))?;
                 let body = serde_json::from_slice(&sent.body).map_err(|error| format!("body: {error}"))?;
                 Ok(Exchange { path: sent.path, body, status: seen.status })
             })
@@ -257,22 +257,4 @@ impl Rig for StdRig {
     fn owed(&self) -> u32 {
         self.client.status().owed
     }
-}
-
-/// What every request says before its body (contract, section 1).
-fn check_head(request: &TappedRequest) -> Result<(), Reason> {
-    if request.method != "POST" {
-        return Err(format!("{} is not POST", request.method));
-    }
-    for (name, expected) in [
-        ("content-type", "application/json"),
-        ("authorization", &format!("Bearer {KEY}")),
-        ("x-whisperr-sdk", concat!("rust/", env!("CARGO_PKG_VERSION"))),
-    ] {
-        let sent = request.header(name);
-        if sent != Some(expected) {
-            return Err(format!("header {name}: expected {expected:?}, sent {sent:?}"));
-        }
-    }
-    Ok(())
 }
