@@ -60,7 +60,7 @@ impl fmt::Display for FlashSummary {
 }
 
 impl FlashSetup {
-    fn draw<const WRITE: usize, const ERASE: usize, const PAGES: usize>(choices: &Choices) -> Self {
+    fn draw<const WRITE: usize, const ERASE: usize>(choices: &Choices) -> Self {
         let faults = choices.percent(40);
         let rate = |often: &[u64]| if faults { choices.one_of(often) } else { 0 };
         // A word of one byte is programmed many times for one frame.
@@ -95,7 +95,7 @@ pub fn live_on_flash<const WRITE: usize, const ERASE: usize, const PAGES: usize>
     units: usize,
     summary: &mut FlashSummary,
 ) -> Result<(), String> {
-    let setup = FlashSetup::draw::<WRITE, ERASE, PAGES>(choices);
+    let setup = FlashSetup::draw::<WRITE, ERASE>(choices);
     let mut life = Life::<WRITE, ERASE, PAGES>::new(choices, setup, units);
     let lived = life.live();
     summary.lives = summary.lives.saturating_add(1);
