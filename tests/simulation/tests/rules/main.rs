@@ -7,6 +7,7 @@ mod consent;
 mod damage;
 mod dating;
 mod delivery;
+mod launches;
 mod lives;
 mod push;
 mod regressions;
