@@ -34,7 +34,7 @@ use embassy_time::{Duration, Timer, with_timeout};
 use static_cell::{ConstStaticCell, StaticCell};
 use whisperr_embassy::net::{Server, Tls, TlsBuffers, sntp};
 use whisperr_embassy::{
-    Clock, Config, Device, EmbassyClock, FlashStorage, Handle, Identify, NextRun, Options, RecordBuffers,
+    Clock, Config, Device, EmbassyClock, Entropy, FlashStorage, Handle, Identify, Options, RecordBuffers,
     Resources, Runner, open, props,
 };
 use {defmt_rtt as _, panic_probe as _, portable_atomic as _};
@@ -136,7 +136,7 @@ async fn main(spawner: Spawner) {
 
     static SOCKET_PLACES: StaticCell<StackResources<SOCKETS>> = StaticCell::new();
     let mut seed = [0; 8];
-    whisperr_embassy::Entropy::fill(&mut rosc, &mut seed);
+    rosc.fill(&mut seed);
     let config = NetConfig::dhcpv4(embassy_net::DhcpConfig::default());
     let places = SOCKET_PLACES.init(StackResources::new());
     let (stack, network) = embassy_net::new(card, config, places, u64::from_le_bytes(seed));
@@ -208,9 +208,7 @@ async fn radio(whisperr: Kiosk, mut control: Control<'static>, stack: Stack<'sta
         }
         // Returns once no request is out. Presses are recorded all the same.
         whisperr.pause().await;
-        if !matches!(whisperr.next_run(), NextRun::Sending { .. }) {
-            control.leave().await;
-        }
+        control.leave().await;
         // The executor sleeps in WFE. The RP2040's own deep sleep ("dormant") stops the clock of embassy-time, and
         // there is no driver for it: a kiosk on a battery is better off with another chip.
         Timer::after(RADIO_OFF).await;
