@@ -51,6 +51,9 @@ const PARTITION: &str = "whisperr";
 /// Pages of 4 KiB: all of its 64 KiB.
 const PAGES: usize = 16;
 
+/// Who uses this kiosk.
+const USER: &str = "user_8842";
+
 /// DHCP, DNS, the connection to the server, and the time server.
 const SOCKETS: usize = 4;
 /// One that your network's operator, or you, may use.
@@ -101,7 +104,10 @@ async fn main(spawner: Spawner) -> ! {
     if let Err(error) = whisperr.launch(env!("CARGO_PKG_VERSION"), "1").await {
         warn!("launch: {}", Display2Format(&error));
     }
-    if let Err(error) = whisperr.identify(Identify::new("user_8842")).await {
+    // Kept in the flash: to say it at every waking would cost an operation each time.
+    if !whisperr.current_user(|user| user == Some(USER)).await
+        && let Err(error) = whisperr.identify(Identify::new(USER)).await
+    {
         warn!("identify: {}", Display2Format(&error));
     }
     let mut button = Input::new(board.GPIO4, InputConfig::default().with_pull(Pull::Down));
