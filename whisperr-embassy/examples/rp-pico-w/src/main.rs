@@ -145,6 +145,8 @@ async fn main(spawner: Spawner) {
     static TLS: ConstStaticCell<TlsBuffers> = ConstStaticCell::new(TlsBuffers::new());
     let server = Server::new(env!("WHISPERR_KEY")).expect("WHISPERR_KEY is an ingestion key");
     let tls = Tls::new(stack, TLS.take(), server, &ROOTS, rosc.fork()).expect("the server speaks https");
+    // Nothing is tried before `radio` says that there is a network.
+    whisperr.pause().await;
     spawner.spawn(deliver(runner, tls).expect("one runner"));
     spawner.spawn(radio(whisperr, control, stack, rosc).expect("one radio"));
 }

@@ -125,12 +125,14 @@ async fn main(spawner: Spawner) {
     let (stack, network) = embassy_net::new(card, config, places, u64::from_le_bytes(seed));
     spawner.spawn(run_network(network).expect("one network"));
     spawner.spawn(keep_date(stack, chance).expect("one time server"));
-    spawner.spawn(cable(whisperr, stack).expect("one cable"));
 
     static TLS: ConstStaticCell<TlsBuffers> = ConstStaticCell::new(TlsBuffers::new());
     let server = Server::new(env!("WHISPERR_KEY")).expect("WHISPERR_KEY is an ingestion key");
     let tls = Tls::new(stack, TLS.take(), server, &ROOTS, chance).expect("the server speaks https");
+    // Nothing is tried before `cable` says that there is a network.
+    whisperr.pause().await;
     spawner.spawn(deliver(runner, tls).expect("one runner"));
+    spawner.spawn(cable(whisperr, stack).expect("one cable"));
 }
 
 /// 250 MHz from the 8 MHz of the board's ST-LINK, and 48 MHz for the generator of random numbers.
