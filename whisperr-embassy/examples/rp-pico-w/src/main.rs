@@ -58,7 +58,7 @@ const RADIO_OFF: Duration = Duration::from_secs(15 * 60);
 const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// For what is owed to be delivered, before the radio goes off again.
 const FLUSH_TIMEOUT: CoreDuration = CoreDuration::from_secs(60);
-/// The handshake alone takes seconds on this processor.
+/// The handshake alone may take seconds on this processor.
 const CLIENT: Config = Config { request_timeout: CoreDuration::from_secs(60), ..Config::DEFAULT };
 
 type Flash = BlockingAsync<ChipFlash<'static, FLASH, Blocking, FLASH_BYTES>>;
