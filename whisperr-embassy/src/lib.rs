@@ -39,6 +39,9 @@
 //! - **The date may be unknown.** What is recorded before [`EmbassyClock::set_utc`] is dated when the device learns
 //!   the time.
 //!
+//! The [guide](https://github.com/WhisperrAI/whisperr-rust/blob/main/whisperr-embassy/GUIDE.md) goes from an empty
+//! project to the first event, with whole programs for three boards.
+//!
 //! # Features
 //!
 //! | feature | what it adds |
@@ -67,6 +70,11 @@ mod open;
 mod runner;
 mod shared;
 mod waiters;
+
+// The code of the guide compiles.
+#[cfg(all(doctest, feature = "tls", feature = "sntp"))]
+#[doc = include_str!("../GUIDE.md")]
+mod guide {}
 
 pub use clock::{EmbassyClock, Rtc, RtcClock};
 pub use entropy::Entropy;

@@ -72,7 +72,35 @@ fn measure<const WRITE: usize>(way: Way) {
     );
 }
 
+/// How many records of 100 bytes, an event with two or three properties, fit before the oldest has to go.
+fn fill<const WRITE: usize, const ERASE: usize, const PAGES: usize>() {
+    let nor = SimNor::<WRITE, ERASE>::new(PAGES, Choices::recorded(&[]));
+    let range = 0..u32::try_from(PAGES * ERASE).unwrap();
+    let mut log = ready(FlashStorage::<_, PAGES>::format(nor, range)).unwrap().unwrap();
+    let mut count = 0;
+    loop {
+        let seq = log.next_seq();
+        if ready(log.append(seq, &[7; 100])).unwrap().is_err() {
+            break;
+        }
+        count += 1;
+    }
+    println!(
+        "  {PAGES:>2} pages of {ERASE:>6}, write size {WRITE:>2}: {count} records, {} bytes of capacity",
+        log.capacity()
+    );
+}
+
 fn main() {
+    println!("what fits:");
+    fill::<1, 4096, 4>();
+    fill::<1, 4096, 8>();
+    fill::<1, 4096, 16>();
+    fill::<1, 4096, 32>();
+    fill::<4, 4096, 16>();
+    fill::<16, 8192, 4>();
+    fill::<16, 8192, 8>();
+    fill::<32, 131_072, 3>();
     for way in [Way::Delivered, Way::Evicted] {
         measure::<1>(way);
         measure::<4>(way);
