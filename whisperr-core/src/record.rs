@@ -124,7 +124,7 @@ pub(crate) fn encode_track<P: Properties, C: Properties>(
         if let Some(user) = user {
             encoder.string(user.as_str())?;
         }
-        encoder.raw_string(event_type.as_str())
+        encoder.raw_string(event_type.as_str().as_bytes())
     };
     fixed().map_err(|_: ValueError| too_large)?;
     let default_properties = event.device.map_or(Defaults::NONE, |device| device.default_properties);

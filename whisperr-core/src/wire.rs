@@ -4,6 +4,7 @@ use embedded_io_async::Write;
 
 use crate::clock::UtcMillis;
 use crate::dating::Dating;
+use crate::decimal::Decimal;
 use crate::message_id::uuid_text;
 use crate::push_token::{PushEnvironment, PushKind, PushPlatform};
 use crate::ready::ready;
@@ -263,11 +264,7 @@ async fn write_members<S: Sink>(
             Node::Bool(true) => out.put(b"true").await?,
             Node::Bool(false) => out.put(b"false").await?,
             Node::Unsigned(value) => out.put(Decimal::new(value).as_bytes()).await?,
-            Node::Negative(n) => {
-                out.put(b"-").await?;
-                // −1 − n has the magnitude n + 1.
-                out.put(Decimal::new(n.saturating_add(1)).as_bytes()).await?;
-            }
+            Node::Negative(n) => out.put(Decimal::negative(n).as_bytes()).await?,
             Node::Number(text) => out.put(text).await?,
             Node::Text(text) => {
                 out.put(b"\"").await?;
@@ -284,32 +281,6 @@ async fn write_members<S: Sink>(
         }
     }
     Ok(any)
-}
-
-/// The decimal digits of a number.
-struct Decimal {
-    digits: [u8; 20],
-    start: usize,
-}
-
-impl Decimal {
-    fn new(mut value: u64) -> Self {
-        let mut digits = [b'0'; 20];
-        let mut start = digits.len();
-        for (at, digit) in digits.iter_mut().enumerate().rev() {
-            *digit = b'0' | (value % 10) as u8;
-            start = at;
-            value /= 10;
-            if value == 0 {
-                break;
-            }
-        }
-        Self { digits, start }
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        self.digits.get(self.start..).unwrap_or_default()
-    }
 }
 
 #[cfg(test)]
