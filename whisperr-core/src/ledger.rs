@@ -178,9 +178,8 @@ impl Page {
             totals: Totals::from_numbers(totals),
             next: reader.varint()?,
             owed: reader.number()?,
-            leaving: reader.optional(|reader| {
-                Ok((reader.varint()?, reader.varint()?, Leaving::decode(reader)?))
-            })?,
+            leaving: reader
+                .optional(|reader| Ok((reader.varint()?, reader.varint()?, Leaving::decode(reader)?)))?,
         })
     }
 
@@ -258,7 +257,8 @@ mod tests {
     /// The published format: a change here needs a new layout byte and a reader for both.
     #[test]
     fn layout_1_stays_as_it_is() {
-        let totals = Totals { accepted: 300, acknowledged: 2, rejected: 1, damaged: 127, ..Totals::default() };
+        let totals =
+            Totals { accepted: 300, acknowledged: 2, rejected: 1, damaged: 127, ..Totals::default() };
         let page = Page { totals, next: 301, owed: 170, leaving: None };
         for (leaving, expected) in [
             (None, &b"\0"[..]),
