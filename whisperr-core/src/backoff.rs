@@ -25,8 +25,8 @@ impl Backoff {
     /// The longest delay at a level.
     pub(crate) fn ceiling_ms(self, level: u8) -> u64 {
         let Some(doublings) = level.checked_sub(1) else { return 0 };
-        let scaled = u128::from(self.base_ms).checked_shl(u32::from(doublings.min(64))).unwrap_or(u128::MAX);
-        u64::try_from(scaled).unwrap_or(u64::MAX).min(self.cap_ms)
+        let scale = 1_u64.checked_shl(doublings.into()).unwrap_or(u64::MAX);
+        self.base_ms.saturating_mul(scale).min(self.cap_ms)
     }
 
     /// A delay at a level; none at level 0.

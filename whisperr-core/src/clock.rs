@@ -93,8 +93,7 @@ impl<T: Clock + ?Sized> Clock for &T {
 
 /// Whole milliseconds of a duration, saturating: the core's only unit of time.
 pub(crate) const fn millis(duration: Duration) -> u64 {
-    let ms = duration.as_millis();
-    if ms > u64::MAX as u128 { u64::MAX } else { ms as u64 }
+    duration.as_secs().saturating_mul(1000).saturating_add(duration.subsec_millis() as u64)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use core::fmt;
 
 use serde::ser::{self, Serialize};
 
+use crate::decimal::Decimal;
 use crate::json::{self, Json, JsonError};
 use crate::tree::{self, DEPTH_MAX, Members, Node};
 
@@ -131,16 +132,17 @@ impl<'a> Encoder<'a> {
         Ok(())
     }
 
-    /// Lets postcard write into the free part of the buffer.
-    pub(crate) fn postcard<T: Serialize>(&mut self, value: &T) -> Result<(), ValueError> {
-        let max = self.too_large();
-        let free = self.buffer.get_mut(self.len..).ok_or(max)?;
-        let used = postcard::to_slice(value, free).map_err(|_| max)?.len();
-        self.len = self.len.saturating_add(used);
-        Ok(())
+    /// Nothing, or what `write` writes.
+    pub(crate) fn optional<T>(
+        &mut self,
+        value: Option<T>,
+        write: impl FnOnce(&mut Self, T) -> Result<(), ValueError>,
+    ) -> Result<(), ValueError> {
+        self.byte(value.is_some().into())?;
+        value.map_or(Ok(()), |value| write(self, value))
     }
 
-    fn varint(&mut self, mut value: u64) -> Result<(), ValueError> {
+    pub(crate) fn varint(&mut self, mut value: u64) -> Result<(), ValueError> {
         while value >= 0x80 {
             self.byte((value as u8) | 0x80)?;
             value >>= 7;
@@ -172,16 +174,16 @@ impl<'a> Encoder<'a> {
     /// Escapes and writes a string.
     pub(crate) fn string(&mut self, text: &str) -> Result<(), ValueError> {
         if any_needs_escape(text.as_bytes()) {
-            self.text(format_args!("{text}"))
+            self.deferred_string(|encoder| text.bytes().try_for_each(|byte| encoder.escape(byte)))
         } else {
-            self.raw_string(text)
+            self.raw_string(text.as_bytes())
         }
     }
 
     /// Writes a string that is already escaped.
-    pub(crate) fn raw_string(&mut self, escaped: &str) -> Result<(), ValueError> {
+    pub(crate) fn raw_string(&mut self, escaped: &[u8]) -> Result<(), ValueError> {
         self.string_head(escaped.len())?;
-        self.bytes(escaped.as_bytes())
+        self.bytes(escaped)
     }
 
     fn string_head(&mut self, len: usize) -> Result<(), ValueError> {
@@ -324,15 +326,15 @@ impl Encoder<'_> {
             }
             Ok(Node::Unsigned(value)) => {
                 self.len = start;
-                self.text(format_args!("{value}"))
+                self.raw_string(Decimal::new(value).as_bytes())
             }
             Ok(Node::Negative(n)) => {
                 self.len = start;
-                self.text(format_args!("{}", !i128::from(n)))
+                self.raw_string(Decimal::negative(n).as_bytes())
             }
             Ok(Node::Bool(value)) => {
                 self.len = start;
-                self.text(format_args!("{value}"))
+                self.raw_string(if value { b"true" } else { b"false" })
             }
             _ => Err(ValueError::KeyNotText),
         }

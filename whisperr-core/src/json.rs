@@ -213,7 +213,7 @@ impl<'a> Parser<'a> {
         self.characters()?;
         let text = self.text.get(start..self.at).unwrap_or_default();
         self.take("\"")?;
-        encoder.raw_string(text)
+        encoder.raw_string(text.as_bytes())
     }
 
     /// What may stand between quotes, as far as it goes.

@@ -108,6 +108,7 @@ mod clock;
 mod config;
 mod counters;
 mod dating;
+mod decimal;
 mod defaults;
 mod delivery;
 mod device;

@@ -46,11 +46,11 @@ impl Pace {
     /// A batch was acknowledged, and so many more are due.
     pub(crate) fn speed_up(&mut self, batches: u32) {
         self.acknowledged = true;
-        // 1 / pause rises by batches / (BATCHES_TO_DOUBLE * max); wide, since a pause may be a day.
-        let less = u128::from(self.pause_ms).pow(2).saturating_mul(batches.into());
-        let less = less.checked_div(u128::from(self.max_ms.saturating_mul(BATCHES_TO_DOUBLE))).unwrap_or(0);
-        let less = u64::try_from(less).unwrap_or(u64::MAX).min(self.pause_ms / 4);
-        self.pause_ms = self.pause_ms.saturating_sub(less);
+        // 1 / pause rises by batches / (BATCHES_TO_DOUBLE * max). A product that saturates is, with pauses of a
+        // day at most, far more than the quarter that counts.
+        let less = self.pause_ms.saturating_mul(self.pause_ms).saturating_mul(batches.into());
+        let less = less.checked_div(self.max_ms.saturating_mul(BATCHES_TO_DOUBLE)).unwrap_or(0);
+        self.pause_ms = self.pause_ms.saturating_sub(less.min(self.pause_ms / 4));
     }
 
     /// The server refused, or did not answer.

@@ -15,7 +15,7 @@ use crate::notice::Notice;
 use crate::record::Record;
 use crate::storage::{Fault, Storage};
 use crate::transport::{Body, BodyError, Reply, Transport};
-use crate::wire::{self, BATCH_CLOSE, BATCH_OPEN, BATCH_SEPARATOR, Sink, Staged, WriteError};
+use crate::wire::{self, BATCH_CLOSE, BATCH_OPEN, BATCH_SEPARATOR, Window};
 
 /// The lock between the handle and the runner, and the bell that wakes the runner.
 #[expect(async_fn_in_trait, reason = "embedded executors have no `Send`; std drives it on one thread")]
@@ -164,6 +164,9 @@ async fn attempt<L: Shared, C: Clock, T: Transport>(
     }
 }
 
+/// How many bytes of a body are handed to the writer at once.
+const STAGE_BYTES: usize = 256;
+
 /// The body of a batch, read from the storage record by record while it is written.
 struct Records<'a, L> {
     shared: &'a L,
@@ -175,10 +178,12 @@ struct Records<'a, L> {
 
 impl<L: Shared> Records<'_, L> {
     async fn write<W: Write>(&mut self, writer: &mut W) -> Result<(), BodyError<W::Error>> {
-        let mut out = Staged::new(writer);
+        // Small pieces are collected: each write to the writer may cost a packet.
+        let mut stage = [0; STAGE_BYTES];
+        let mut staged = 0;
         let range = self.batch.range();
         let mut from = range.first;
-        let (mut before, after): (&[u8], &[u8]) =
+        let (mut before, close): (&[u8], &[u8]) =
             if self.batch.is_identify { (b"", b"") } else { (BATCH_OPEN, BATCH_CLOSE) };
         let mut left = self.batch.count;
         while left > 0 {
@@ -188,17 +193,27 @@ impl<L: Shared> Records<'_, L> {
             from = fetched.last().ok_or(BodyError::Storage)?.next();
             for (_, record) in fetched.iter(self.buffer) {
                 left = left.checked_sub(1).ok_or(BodyError::Storage)?;
-                let record = Record::decode(record).map_err(|_| BodyError::Storage)?;
-                out.put(before).await.map_err(BodyError::Writer)?;
-                wire::write(&record, &self.dating, &mut out).await.map_err(|error| match error {
-                    WriteError::Sink(error) => BodyError::Writer(error),
-                    WriteError::BadTree => BodyError::Storage,
-                })?;
+                let after = if left == 0 { close } else { b"" };
+                let mut start = 0_usize;
+                loop {
+                    let mut window = Window::new(start, stage.get_mut(staged..).unwrap_or_default());
+                    window.put(before);
+                    let record = Record::decode(record).map_err(|_| BodyError::Storage)?;
+                    wire::write(&record, &self.dating, &mut window).map_err(|_| BodyError::Storage)?;
+                    window.put(after);
+                    let (written, is_end) = window.filled();
+                    staged = staged.saturating_add(written);
+                    if is_end {
+                        break;
+                    }
+                    start = start.saturating_add(written);
+                    let full = stage.get(..core::mem::take(&mut staged)).unwrap_or_default();
+                    writer.write_all(full).await.map_err(BodyError::Writer)?;
+                }
                 before = BATCH_SEPARATOR;
             }
         }
-        out.put(after).await.map_err(BodyError::Writer)?;
-        out.finish().await.map_err(BodyError::Writer)
+        writer.write_all(stage.get(..staged).unwrap_or_default()).await.map_err(BodyError::Writer)
     }
 }
 

@@ -1,101 +1,69 @@
 //! Records to the JSON the server takes: counted once, then written, with the same code.
 
-use embedded_io_async::Write;
-
 use crate::clock::UtcMillis;
 use crate::dating::Dating;
+use crate::decimal::Decimal;
 use crate::message_id::uuid_text;
 use crate::push_token::{PushEnvironment, PushKind, PushPlatform};
-use crate::ready::ready;
 use crate::record::{IdentifyRecord, Record, StoredSubject, TrackRecord, next_channel};
 use crate::timestamp::rfc3339;
 use crate::tree::{self, BadTree, Nesting, Node, Reader};
 
-/// Takes pieces of a body.
-pub(crate) trait Sink {
-    /// Why it cannot.
-    type Error;
+/// The part of a text that fits into a buffer, while the whole of it is written.
+///
+/// Whoever writes the text never waits: what is behind the window is written once more, for the next one. Pieces are
+/// cheap, and code that can wait between any two of them is not.
+#[derive(Debug)]
+pub(crate) struct Window<'b> {
+    /// Where in the text the window begins.
+    start: usize,
+    buffer: &'b mut [u8],
+    /// Bytes of the text so far.
+    len: usize,
     /// Whether what is written is checked on the way: once is enough, when it is counted.
-    const CHECKS: bool;
-    async fn put(&mut self, piece: &[u8]) -> Result<(), Self::Error>;
+    checks: bool,
 }
 
-/// Why a record was not written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WriteError<E> {
-    Sink(E),
-    /// What is stored cannot be written as JSON.
-    BadTree,
-}
-
-impl<E> From<BadTree> for WriteError<E> {
-    fn from(_: BadTree) -> Self {
-        Self::BadTree
+impl<'b> Window<'b> {
+    /// From `start` of the text on, as much as `buffer` holds.
+    pub(crate) const fn new(start: usize, buffer: &'b mut [u8]) -> Self {
+        Self { start, buffer, len: 0, checks: false }
     }
-}
 
-/// Adds up lengths.
-#[derive(Debug, Default)]
-struct Counter(usize);
+    pub(crate) fn put(&mut self, piece: &[u8]) {
+        let filled = self.len.saturating_sub(self.start);
+        let inside = piece.get(self.start.saturating_sub(self.len)..).unwrap_or_default();
+        let free = self.buffer.get_mut(filled..).unwrap_or_default();
+        let count = free.len().min(inside.len());
+        if let (Some(free), Some(inside)) = (free.get_mut(..count), inside.get(..count)) {
+            free.copy_from_slice(inside);
+        }
+        self.len = self.len.saturating_add(piece.len());
+    }
 
-impl Sink for Counter {
-    type Error = core::convert::Infallible;
-    const CHECKS: bool = true;
-
-    async fn put(&mut self, piece: &[u8]) -> Result<(), Self::Error> {
-        self.0 = self.0.saturating_add(piece.len());
+    /// Puts stored text between quotes.
+    fn text(&mut self, text: &[u8]) -> Result<(), BadTree> {
+        if self.checks && !tree::is_text(text) {
+            return Err(BadTree);
+        }
+        self.put(b"\"");
+        self.put(text);
+        self.put(b"\"");
         Ok(())
+    }
+
+    /// How many bytes of the buffer are written, and whether the text ends in them.
+    pub(crate) fn filled(&self) -> (usize, bool) {
+        let behind = self.len.saturating_sub(self.start);
+        (behind.min(self.buffer.len()), behind <= self.buffer.len())
     }
 }
 
 /// Bytes of a record's JSON; `None` when it cannot be written as JSON.
 pub(crate) fn count(record: &Record<'_>, dating: &Dating) -> Option<usize> {
-    let mut counter = Counter::default();
-    // A counter never waits.
-    ready(write(record, dating, &mut counter))?.ok()?;
-    Some(counter.0)
-}
-
-/// Collects small pieces before they reach a writer, for which each write may cost a packet.
-#[derive(Debug)]
-pub(crate) struct Staged<'w, W> {
-    writer: &'w mut W,
-    stage: [u8; 256],
-    len: usize,
-}
-
-impl<'w, W: Write> Staged<'w, W> {
-    pub(crate) const fn new(writer: &'w mut W) -> Self {
-        Self { writer, stage: [0; 256], len: 0 }
-    }
-
-    pub(crate) async fn finish(&mut self) -> Result<(), W::Error> {
-        let len = core::mem::take(&mut self.len);
-        self.writer.write_all(self.stage.get(..len).unwrap_or_default()).await
-    }
-}
-
-impl<W: Write> Sink for Staged<'_, W> {
-    type Error = W::Error;
-    const CHECKS: bool = false;
-
-    async fn put(&mut self, piece: &[u8]) -> Result<(), W::Error> {
-        let end = self.len.saturating_add(piece.len());
-        if let Some(free) = self.stage.get_mut(self.len..end) {
-            free.copy_from_slice(piece);
-            self.len = end;
-            return Ok(());
-        }
-        self.finish().await?;
-        match self.stage.get_mut(..piece.len()) {
-            Some(free) => {
-                free.copy_from_slice(piece);
-                self.len = piece.len();
-                Ok(())
-            }
-            None => self.writer.write_all(piece).await,
-        }
-    }
+    let mut counter = Window { checks: true, ..Window::new(0, &mut []) };
+    write(record, dating, &mut counter).ok()?;
+    Some(counter.len)
 }
 
 /// What stands around the events of a batch.
@@ -105,98 +73,68 @@ pub(crate) const BATCH_CLOSE: &[u8] = b"]}";
 
 /// Writes one operation as JSON. An event whose date is not known yet is dated 1970: the caller
 /// sends none.
-pub(crate) async fn write<S: Sink>(
-    record: &Record<'_>,
-    dating: &Dating,
-    sink: &mut S,
-) -> Result<(), WriteError<S::Error>> {
-    let mut out = Out(sink);
+pub(crate) fn write(record: &Record<'_>, dating: &Dating, out: &mut Window<'_>) -> Result<(), BadTree> {
     match record {
-        Record::Track(track) => write_track(track, dating, &mut out).await,
-        Record::Identify(identify) => write_identify(identify, &mut out).await,
+        Record::Track(track) => write_track(track, dating, out),
+        Record::Identify(identify) => write_identify(identify, out),
     }
 }
 
-/// A sink whose errors are those of a record.
-struct Out<'s, S>(&'s mut S);
-
-impl<S: Sink> Out<'_, S> {
-    async fn put(&mut self, piece: &[u8]) -> Result<(), WriteError<S::Error>> {
-        self.0.put(piece).await.map_err(WriteError::Sink)
-    }
-
-    /// Puts stored text between quotes.
-    async fn text(&mut self, text: &[u8]) -> Result<(), WriteError<S::Error>> {
-        if S::CHECKS && !tree::is_text(text) {
-            return Err(WriteError::BadTree);
-        }
-        self.put(b"\"").await?;
-        self.put(text).await?;
-        self.put(b"\"").await
-    }
-}
-
-async fn write_track<S: Sink>(
-    track: &TrackRecord<'_>,
-    dating: &Dating,
-    out: &mut Out<'_, S>,
-) -> Result<(), WriteError<S::Error>> {
+fn write_track(track: &TrackRecord<'_>, dating: &Dating, out: &mut Window<'_>) -> Result<(), BadTree> {
     let (date, estimated) = dating.date(track.moment).unwrap_or((UtcMillis::new(0), true));
     match track.subject {
         StoredSubject::User(user) => {
-            out.put(b"{\"external_user_id\":").await?;
-            out.text(user).await?;
+            out.put(b"{\"external_user_id\":");
+            out.text(user)?;
         }
         StoredSubject::Anonymous(id) => {
-            out.put(b"{\"anonymous_id\":").await?;
-            out.text(&uuid_text(&id)).await?;
+            out.put(b"{\"anonymous_id\":");
+            out.text(&uuid_text(&id))?;
         }
     }
-    out.put(b",\"event_type\":").await?;
-    out.text(track.event_type).await?;
-    out.put(b",\"occurred_at\":\"").await?;
-    out.put(&rfc3339(date)).await?;
-    out.put(b"\",\"properties\":{").await?;
+    out.put(b",\"event_type\":");
+    out.text(track.event_type)?;
+    out.put(b",\"occurred_at\":\"");
+    out.put(&rfc3339(date));
+    out.put(b"\",\"properties\":{");
     let mut objects = Reader::new(track.objects);
-    write_members(&mut objects, out, b"").await?;
-    out.put(b"},\"context\":{\"$message_id\":\"").await?;
-    out.put(&track.id.to_text()).await?;
-    out.put(if estimated { b"\",\"$time_estimated\":true" } else { b"\"" }).await?;
-    write_members(&mut objects, out, b",").await?;
+    write_members(&mut objects, out, b"")?;
+    out.put(b"},\"context\":{\"$message_id\":\"");
+    out.put(&track.id.to_text());
+    out.put(if estimated { b"\",\"$time_estimated\":true" } else { b"\"" });
+    write_members(&mut objects, out, b",")?;
     at_end(objects)?;
-    out.put(b"}}").await
+    out.put(b"}}");
+    Ok(())
 }
 
-async fn write_identify<S: Sink>(
-    identify: &IdentifyRecord<'_>,
-    out: &mut Out<'_, S>,
-) -> Result<(), WriteError<S::Error>> {
-    out.put(b"{\"external_user_id\":").await?;
-    out.text(identify.user).await?;
+fn write_identify(identify: &IdentifyRecord<'_>, out: &mut Window<'_>) -> Result<(), BadTree> {
+    out.put(b"{\"external_user_id\":");
+    out.text(identify.user)?;
     if let Some(id) = identify.anonymous {
-        out.put(b",\"anonymous_id\":").await?;
-        out.text(&uuid_text(&id)).await?;
+        out.put(b",\"anonymous_id\":");
+        out.text(&uuid_text(&id))?;
     }
     let mut rest = Reader::new(identify.rest);
-    if write_members(&mut rest, out, b",\"traits\":{").await? {
-        out.put(b"}").await?;
+    if write_members(&mut rest, out, b",\"traits\":{")? {
+        out.put(b"}");
     }
     if let Some(kind) = identify.preferred {
-        out.put(b",\"preferred_channel\":").await?;
-        out.text(kind.as_str().as_bytes()).await?;
+        out.put(b",\"preferred_channel\":");
+        out.text(kind.as_str().as_bytes())?;
     }
     let mut before: &[u8] = b",\"channels\":[{\"channel\":";
     for _ in 0..identify.channels {
         let channel = next_channel(&mut rest)?;
-        out.put(before).await?;
+        out.put(before);
         before = b",{\"channel\":";
-        out.text(channel.kind.as_str().as_bytes()).await?;
-        out.put(b",\"address\":").await?;
-        out.text(channel.address).await?;
-        out.put(if channel.opted_in { b",\"opted_in\":true" } else { b",\"opted_in\":false" }).await?;
+        out.text(channel.kind.as_str().as_bytes())?;
+        out.put(b",\"address\":");
+        out.text(channel.address)?;
+        out.put(if channel.opted_in { b",\"opted_in\":true" } else { b",\"opted_in\":false" });
         match channel.verified {
-            Some(true) => out.put(b",\"verified\":true").await?,
-            Some(false) => out.put(b",\"verified\":false").await?,
+            Some(true) => out.put(b",\"verified\":true"),
+            Some(false) => out.put(b",\"verified\":false"),
             None => {}
         }
         let metadata = channel.metadata;
@@ -206,17 +144,18 @@ async fn write_identify<S: Sink>(
             (b",\"push_env\":", metadata.environment.map(PushEnvironment::as_str)),
         ] {
             if let Some(value) = value {
-                out.put(name).await?;
-                out.text(value.as_bytes()).await?;
+                out.put(name);
+                out.text(value.as_bytes())?;
             }
         }
-        out.put(b"}").await?;
+        out.put(b"}");
     }
     if identify.channels > 0 {
-        out.put(b"]").await?;
+        out.put(b"]");
     }
     at_end(rest)?;
-    out.put(b"}").await
+    out.put(b"}");
+    Ok(())
 }
 
 /// Nothing may follow the last part of a record.
@@ -226,14 +165,10 @@ fn at_end(rest: Reader<'_>) -> Result<(), BadTree> {
 
 /// Writes the members of the next object, without its braces, and `before` in front of the first.
 /// Returns whether there were any.
-async fn write_members<S: Sink>(
-    reader: &mut Reader<'_>,
-    out: &mut Out<'_, S>,
-    before: &[u8],
-) -> Result<bool, WriteError<S::Error>> {
+fn write_members(reader: &mut Reader<'_>, out: &mut Window<'_>, before: &[u8]) -> Result<bool, BadTree> {
     let mut open = Nesting::new();
     if reader.node()? != Node::Object {
-        return Err(WriteError::BadTree);
+        return Err(BadTree);
     }
     open.push(true)?;
     let (mut separator, mut any) = (before, false);
@@ -242,74 +177,44 @@ async fn write_members<S: Sink>(
         if node == Node::End {
             open.pop();
             if open.innermost().is_some() {
-                out.put(if in_object { b"}" } else { b"]" }).await?;
+                out.put(if in_object { b"}" } else { b"]" });
             }
             separator = b",";
             continue;
         }
-        out.put(separator).await?;
+        out.put(separator);
         (separator, any) = (b",", true);
         if in_object {
-            let Node::Text(key) = node else { return Err(WriteError::BadTree) };
-            out.text(key).await?;
-            out.put(b":").await?;
+            let Node::Text(key) = node else { return Err(BadTree) };
+            out.text(key)?;
+            out.put(b":");
             node = reader.node()?;
         }
-        if S::CHECKS && !tree::is_valid(node) {
-            return Err(WriteError::BadTree);
+        if out.checks && !tree::is_valid(node) {
+            return Err(BadTree);
         }
         match node {
-            Node::Null => out.put(b"null").await?,
-            Node::Bool(true) => out.put(b"true").await?,
-            Node::Bool(false) => out.put(b"false").await?,
-            Node::Unsigned(value) => out.put(Decimal::new(value).as_bytes()).await?,
-            Node::Negative(n) => {
-                out.put(b"-").await?;
-                // −1 − n has the magnitude n + 1.
-                out.put(Decimal::new(n.saturating_add(1)).as_bytes()).await?;
-            }
-            Node::Number(text) => out.put(text).await?,
+            Node::Null => out.put(b"null"),
+            Node::Bool(true) => out.put(b"true"),
+            Node::Bool(false) => out.put(b"false"),
+            Node::Unsigned(value) => out.put(Decimal::new(value).as_bytes()),
+            Node::Negative(n) => out.put(Decimal::negative(n).as_bytes()),
+            Node::Number(text) => out.put(text),
             Node::Text(text) => {
-                out.put(b"\"").await?;
-                out.put(text).await?;
-                out.put(b"\"").await?;
+                out.put(b"\"");
+                out.put(text);
+                out.put(b"\"");
             }
             Node::Array | Node::Object => {
                 let object = node == Node::Object;
                 open.push(object)?;
-                out.put(if object { b"{" } else { b"[" }).await?;
+                out.put(if object { b"{" } else { b"[" });
                 separator = b"";
             }
-            Node::End => return Err(WriteError::BadTree),
+            Node::End => return Err(BadTree),
         }
     }
     Ok(any)
-}
-
-/// The decimal digits of a number.
-struct Decimal {
-    digits: [u8; 20],
-    start: usize,
-}
-
-impl Decimal {
-    fn new(mut value: u64) -> Self {
-        let mut digits = [b'0'; 20];
-        let mut start = digits.len();
-        for (at, digit) in digits.iter_mut().enumerate().rev() {
-            *digit = b'0' | (value % 10) as u8;
-            start = at;
-            value /= 10;
-            if value == 0 {
-                break;
-            }
-        }
-        Self { digits, start }
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        self.digits.get(self.start..).unwrap_or_default()
-    }
 }
 
 #[cfg(test)]

@@ -55,6 +55,17 @@ impl<E: fmt::Debug> fmt::Display for FlashError<E> {
 
 impl<E: fmt::Debug> core::error::Error for FlashError<E> {}
 
+/// Why a step of the log failed, without the driver's own word: that one stays in the medium until somebody outside
+/// is told. An error of a type that the log does not know would have to be kept, and its end be provided for, wherever
+/// a step waits for the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The driver failed.
+    Flash,
+    /// What was written does not read back.
+    Unverified,
+}
+
 /// Why there is no flash log here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -19,6 +19,8 @@ pub(super) const FOOT: usize = 4;
 pub(super) const OVERHEAD: u32 = 10;
 /// First bytes of a payload that a [`View`] keeps.
 pub(super) const LEAD: usize = 16;
+/// The number of a record that stands far from the lowest one of its page.
+pub(super) const PLACED: usize = 8;
 /// Values of the field.
 pub(super) const FIELDS: u32 = 1 << 21;
 
@@ -147,19 +149,25 @@ impl View {
 /// How far before the page's lowest number a short removal may start.
 const BEHIND: u32 = FIELDS / 2;
 
-/// Field and payload of a removal, of which the first so many bytes count.
-pub(super) fn removal(base: u64, first: u64, last: u64) -> (u32, [u8; LEAD], usize) {
-    let mut payload = [0; LEAD];
+/// The number of a record that stands far from the lowest one of its page, as it goes in front of the record.
+pub(super) fn number_in_front(kind: Kind, number: u64, buffer: &mut [u8; LEAD]) -> &[u8] {
+    let Some(front) = buffer.first_chunk_mut().filter(|_| kind == Kind::Placed) else { return &[] };
+    *front = number.to_le_bytes();
+    front
+}
+
+/// The field of a removal, and how many bytes of `payload` it takes.
+pub(super) fn removal(base: u64, first: u64, last: u64, payload: &mut [u8; LEAD]) -> (u32, usize) {
     let field = (first.saturating_add(BEHIND.into())).checked_sub(base);
     if let Some(field) = field.and_then(|field| u32::try_from(field).ok()).filter(|field| *field < FIELDS) {
         let more = last.saturating_sub(first);
         let used = 64_u32.saturating_sub(more.leading_zeros()).div_ceil(8);
         payload.iter_mut().zip(more.to_le_bytes()).for_each(|(to, from)| *to = from);
-        return (field, payload, usize::try_from(used).unwrap_or(8));
+        return (field, usize::try_from(used).unwrap_or(8));
     }
     let both = first.to_le_bytes().into_iter().chain(last.to_le_bytes());
     payload.iter_mut().zip(both).for_each(|(to, from)| *to = from);
-    (0, payload, LEAD)
+    (0, LEAD)
 }
 
 #[cfg(test)]
@@ -177,14 +185,15 @@ mod tests {
             for first in [0, 1, 99, base, base - base.min(far), base + far / 2, u64::MAX] {
                 for more in [0, 1, 255, 256, far, u64::MAX] {
                     let last = first.saturating_add(more);
-                    let (field, payload, len) = removal(base, first, last);
+                    let mut payload = [0; LEAD];
+                    let (field, len) = removal(base, first, last, &mut payload);
                     assert!(field < FIELDS);
                     let found = view(Kind::Removed, field, payload, len).removed(base);
                     assert_eq!(found, Some((first, last)), "{base} {first} {last}");
                 }
             }
         }
-        let (.., len) = removal(50, 7, 7);
+        let (_, len) = removal(50, 7, 7, &mut [0; LEAD]);
         assert_eq!(len, 0, "the removal of one record is as short as a frame can be");
     }
 

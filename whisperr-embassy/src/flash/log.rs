@@ -3,7 +3,7 @@
 use embedded_storage_async::nor_flash::NorFlash;
 use whisperr_core::Slot;
 
-use super::error::FlashError;
+use super::error::Failure;
 use super::frame::{Kind, View};
 use super::layout::Layout;
 use super::medium::{Found, Medium, Sink};
@@ -45,7 +45,7 @@ pub(super) struct Spot {
 
 /// A queue in NOR flash. See the [module](crate::flash) for what it promises.
 #[derive(Debug)]
-pub struct FlashStorage<F, const PAGES: usize> {
+pub struct FlashStorage<F: NorFlash, const PAGES: usize> {
     pub(super) medium: Medium<F>,
     pub(super) pages: [PageInfo; PAGES],
     /// The generation that is written to; what is in use starts at `floor`.
@@ -76,7 +76,7 @@ pub struct FlashStorage<F, const PAGES: usize> {
 impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     pub(super) fn empty(flash: F, layout: Layout) -> Self {
         Self {
-            medium: Medium { flash, layout },
+            medium: Medium::new(flash, layout),
             pages: [PageInfo::EMPTY; PAGES],
             // The first generation is so high that it has as many before it as there are pages.
             head: layout.pages().saturating_sub(1),
@@ -166,22 +166,19 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         generation: u32,
         offset: u32,
         sink: Sink<'_>,
-    ) -> Result<Found, FlashError<F::Error>> {
-        self.medium.look(generation, offset, sink).await.map_err(FlashError::Flash)
+    ) -> Result<Found, Failure> {
+        self.medium.look(generation, offset, sink).await
     }
 
     /// The header of the page of this generation, if that is what stands there.
-    pub(super) async fn header(
-        &mut self,
-        generation: u32,
-    ) -> Result<Option<PageHeader>, FlashError<F::Error>> {
-        let error = match self.medium.header(generation).await {
+    pub(super) async fn header(&mut self, generation: u32) -> Result<Option<PageHeader>, Failure> {
+        let failed = match self.medium.header(generation).await {
             Ok(header) => return Ok(header),
-            Err(error) => error,
+            Err(failed) => failed,
         };
         // Where another page can be read, it is not the driver that fails but the words of this one.
         let other = self.head != generation && matches!(self.medium.header(self.head).await, Ok(Some(_)));
-        if other || self.floor > self.head { Ok(None) } else { Err(FlashError::Flash(error)) }
+        if other || self.floor > self.head { Ok(None) } else { Err(failed) }
     }
 
     /// The next whole frame between two places of a page.
@@ -190,7 +187,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         generation: u32,
         from: u32,
         end: u32,
-    ) -> Result<Option<(u32, View)>, FlashError<F::Error>> {
+    ) -> Result<Option<(u32, View)>, Failure> {
         let mut at = from;
         while at < end {
             match self.look(generation, at, Sink::Nothing).await? {
@@ -217,7 +214,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         generation: u32,
         offset: u32,
         seq: u64,
-    ) -> Result<bool, FlashError<F::Error>> {
+    ) -> Result<bool, Failure> {
         match self.removed.know(seq) {
             Known::Removed => return Ok(true),
             Known::Kept => return Ok(false),
@@ -238,7 +235,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     }
 
     /// Finds out how many bytes are live where that is not known.
-    pub(super) async fn freshen(&mut self) -> Result<(), FlashError<F::Error>> {
+    pub(super) async fn freshen(&mut self) -> Result<(), Failure> {
         if let Some((first, last)) = self.stale {
             for generation in first.max(self.floor)..=last.min(self.head) {
                 let live = self.count_live(generation).await?;
@@ -251,7 +248,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         Ok(())
     }
 
-    async fn count_live(&mut self, generation: u32) -> Result<u32, FlashError<F::Error>> {
+    async fn count_live(&mut self, generation: u32) -> Result<u32, Failure> {
         let (base, end) = (self.base(generation), self.info(generation).end);
         let mut at = self.layout().header();
         let mut live = 0_u32;

@@ -2,6 +2,7 @@
 
 use embedded_storage_async::nor_flash::NorFlash;
 
+use super::error::{Failure, FlashError};
 use super::frame::{self, FOOT, HEAD, Head, Kind, LEAD, View};
 use super::layout::Layout;
 use super::page::{HEADER, PageHeader};
@@ -15,9 +16,11 @@ const ERASED: u8 = 0xFF;
 
 /// A flash, and where the pages lie in it.
 #[derive(Debug)]
-pub(super) struct Medium<F> {
+pub(super) struct Medium<F: NorFlash> {
     pub(super) flash: F,
     pub(super) layout: Layout,
+    /// What the driver said last.
+    error: Option<F::Error>,
 }
 
 /// What stands at a place.
@@ -101,32 +104,46 @@ struct Pen {
 }
 
 impl<F: NorFlash> Medium<F> {
+    pub(super) const fn new(flash: F, layout: Layout) -> Self {
+        Self { flash, layout, error: None }
+    }
+
+    /// The failure, in the driver's own words if it was the driver.
+    pub(super) fn error(&mut self, failure: Failure) -> FlashError<F::Error> {
+        let said = self.error.take().filter(|_| failure == Failure::Flash);
+        said.map_or(FlashError::Unverified, FlashError::Flash)
+    }
+
+    fn done(&mut self, done: Result<(), F::Error>) -> Result<(), Failure> {
+        done.map_err(|error| {
+            self.error = Some(error);
+            Failure::Flash
+        })
+    }
+
+    async fn read_once(&mut self, address: u32, bytes: &mut [u8]) -> Result<(), Failure> {
+        let read = self.flash.read(address, bytes).await;
+        self.done(read)
+    }
+
     /// The header of the page at this index, `None` when it has none that is whole.
-    pub(super) async fn header_at(&mut self, index: u32) -> Result<Option<PageHeader>, F::Error> {
-        let mut readable = false;
-        let mut failed = None;
+    pub(super) async fn header_at(&mut self, index: u32) -> Result<Option<PageHeader>, Failure> {
+        let mut found = Err(Failure::Flash);
         for _ in 0..LOOKS {
             let mut bytes = [0; HEADER];
-            match self.flash.read(self.layout.address(index, 0), &mut bytes).await {
-                Ok(()) => readable = true,
-                Err(error) => {
-                    failed = Some(error);
-                    continue;
+            if self.read_once(self.layout.address(index, 0), &mut bytes).await.is_ok() {
+                // One read that came through tells that there is nothing, and that the driver works.
+                found = Ok(PageHeader::decode(&self.layout, index, &bytes));
+                if let Ok(Some(_)) = found {
+                    break;
                 }
             }
-            if let Some(header) = PageHeader::decode(&self.layout, index, &bytes) {
-                return Ok(Some(header));
-            }
         }
-        // One read that came through tells that there is nothing, and that the driver works.
-        match failed.filter(|_| !readable) {
-            Some(error) => Err(error),
-            None => Ok(None),
-        }
+        found
     }
 
     /// The header of the page of this generation, if it is the one that stands there.
-    pub(super) async fn header(&mut self, generation: u32) -> Result<Option<PageHeader>, F::Error> {
+    pub(super) async fn header(&mut self, generation: u32) -> Result<Option<PageHeader>, Failure> {
         let found = self.header_at(self.layout.index(generation)).await?;
         Ok(found.filter(|header| header.generation == generation))
     }
@@ -140,7 +157,7 @@ impl<F: NorFlash> Medium<F> {
         generation: u32,
         offset: u32,
         mut sink: Sink<'_>,
-    ) -> Result<Found, F::Error> {
+    ) -> Result<Found, Failure> {
         let mut last = Ok(Found::Garbage);
         let mut blank = false;
         for look in 0..LOOKS {
@@ -168,7 +185,7 @@ impl<F: NorFlash> Medium<F> {
         offset: u32,
         mut sink: Sink<'_>,
         sure: bool,
-    ) -> Result<Found, F::Error> {
+    ) -> Result<Found, Failure> {
         let layout = self.layout;
         let room = layout.page().saturating_sub(offset);
         let mut have = HEAD.next_multiple_of(F::WRITE_SIZE.max(1));
@@ -246,7 +263,7 @@ impl<F: NorFlash> Medium<F> {
         kind: Kind,
         field: u32,
         payload: Payload<'_>,
-    ) -> Result<(), F::Error> {
+    ) -> Result<(), Failure> {
         let layout = self.layout;
         let len = u16::try_from(payload.len()).unwrap_or(u16::MAX);
         let (head, mut crc) = frame::head(frame::seed(&layout, generation, offset), kind, field, len);
@@ -297,12 +314,12 @@ impl<F: NorFlash> Medium<F> {
     }
 
     /// Reads a piece. A read that fails is made again; a `sure` one until two in a row agree.
-    async fn read(&mut self, address: u32, piece: &mut [u8], sure: bool) -> Result<(), F::Error> {
+    async fn read(&mut self, address: u32, piece: &mut [u8], sure: bool) -> Result<(), Failure> {
         let mut before = [0; PIECE];
         let mut compared = false;
         let mut last = Ok(());
         for _ in 0..LOOKS {
-            last = self.flash.read(address, piece).await;
+            last = self.read_once(address, piece).await;
             if last.is_err() {
                 continue;
             }
@@ -318,14 +335,14 @@ impl<F: NorFlash> Medium<F> {
     }
 
     /// Writes the header of a page, and does not look whether it worked.
-    pub(super) async fn write_header(&mut self, header: &PageHeader) -> Result<(), F::Error> {
+    pub(super) async fn write_header(&mut self, header: &PageHeader) -> Result<(), Failure> {
         let address = self.layout.address(header.generation, 0);
         let mut pen = Pen { buffer: [ERASED; PIECE], fill: 0, address };
         self.push(&mut pen, &header.encode(&self.layout)).await?;
         self.finish(&mut pen).await
     }
 
-    async fn push(&mut self, pen: &mut Pen, bytes: &[u8]) -> Result<(), F::Error> {
+    async fn push(&mut self, pen: &mut Pen, bytes: &[u8]) -> Result<(), Failure> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let free = pen.buffer.get_mut(pen.fill..).unwrap_or_default();
@@ -340,24 +357,25 @@ impl<F: NorFlash> Medium<F> {
         Ok(())
     }
 
-    async fn finish(&mut self, pen: &mut Pen) -> Result<(), F::Error> {
+    async fn finish(&mut self, pen: &mut Pen) -> Result<(), Failure> {
         pen.fill = pen.fill.next_multiple_of(F::WRITE_SIZE.max(1)).min(PIECE);
         if pen.fill > 0 { self.program(pen).await } else { Ok(()) }
     }
 
-    async fn program(&mut self, pen: &mut Pen) -> Result<(), F::Error> {
+    async fn program(&mut self, pen: &mut Pen) -> Result<(), Failure> {
         let address = pen.address;
         let len = core::mem::take(&mut pen.fill);
         pen.address = address.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
         let written = self.flash.write(address, pen.buffer.get(..len).unwrap_or_default()).await;
         pen.buffer = [ERASED; PIECE];
-        written
+        self.done(written)
     }
 
     /// Erases the page of this generation; `false` when it does not read as erased afterwards.
-    pub(super) async fn erase(&mut self, generation: u32) -> Result<bool, F::Error> {
+    pub(super) async fn erase(&mut self, generation: u32) -> Result<bool, Failure> {
         let (from, page) = (self.layout.address(generation, 0), self.layout.page());
-        self.flash.erase(from, from.saturating_add(page)).await?;
+        let erased = self.flash.erase(from, from.saturating_add(page)).await;
+        self.done(erased)?;
         let mut at = 0_u32;
         while at < page {
             let mut piece = [0; PIECE];
@@ -365,7 +383,7 @@ impl<F: NorFlash> Medium<F> {
             let known = piece.get_mut(..usize::try_from(len).unwrap_or(0)).unwrap_or_default();
             let mut blank = false;
             for _ in 0..LOOKS {
-                let read = self.flash.read(from.saturating_add(at), known).await;
+                let read = self.read_once(from.saturating_add(at), known).await;
                 blank = read.is_ok() && known.iter().all(|byte| *byte == ERASED);
                 if blank {
                     break;

@@ -57,14 +57,13 @@ pub use error::{FlashError, FlashOpenError};
 pub use layout::LayoutError;
 pub use log::FlashStorage;
 
+use error::Failure;
 use frame::Kind;
-use log::{Pending, Place};
-use medium::{Content, Found, Payload, Sink};
+use frame::PLACED;
+use log::Place;
+use medium::{Found, Sink};
 use page::widen;
-use write::TRIES;
-
-/// The number of a record that stands far from the lowest one of its page.
-const PLACED: usize = 8;
+use write::{Said, TRIES};
 
 impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     /// Opens the log in `range` (bytes from the start of the flash), which may hold anything: what is no
@@ -81,9 +80,11 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         let mut log = Self::empty(flash, layout);
         match log.recover().await {
             Ok(()) => Ok(log),
-            Err(FlashError::Flash(error)) => Err(FlashOpenError::Flash(error)),
-            // No other error comes from reading.
-            Err(_) => Ok(log),
+            Err(failure) => match log.medium.error(failure) {
+                FlashError::Flash(error) => Err(FlashOpenError::Flash(error)),
+                // No other error comes from reading.
+                _ => Ok(log),
+            },
         }
     }
 
@@ -95,7 +96,11 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         let layout = Self::layout_of(&flash, &range)?;
         let mut log = Self::empty(flash, layout);
         for index in 0..layout.pages() {
-            log.medium.erase(index).await.map_err(FlashOpenError::Flash)?;
+            if let Err(failure) = log.medium.erase(index).await
+                && let FlashError::Flash(error) = log.medium.error(failure)
+            {
+                return Err(FlashOpenError::Flash(error));
+            }
         }
         Ok(log)
     }
@@ -124,28 +129,107 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         self.layout().live_max()
     }
 
-    async fn delete(&mut self, kind: Kind, range: SeqRange) -> Result<(), Fault<FlashError<F::Error>>> {
-        self.catch_up().await?;
-        let last = range.last.get().min(self.next.saturating_sub(1));
-        let mut error = FlashError::Unverified;
-        for _ in 0..TRIES {
-            let Some(spot) = self.find(range.first.get()).await?.filter(|spot| spot.seq <= last) else {
-                return Ok(());
-            };
-            self.join_ranges().await?;
-            self.make_room(self.layout().frame(frame::LEAD), false).await?;
-            let only = spot.seq == last && (self.floor..=self.head).contains(&spot.generation);
-            let credit = only.then_some((spot.generation, spot.view.size));
-            match self.write_removal(kind, spot.seq, last, credit).await {
-                Ok(()) => return Ok(()),
-                Err(failed) => error = failed,
+    /// The answer to somebody outside.
+    fn told<T>(&mut self, done: Result<T, Fault<Failure>>) -> Result<T, Fault<FlashError<F::Error>>> {
+        done.map_err(|fault| match fault {
+            Fault::Full => Fault::Full,
+            Fault::Medium(failure) => Fault::Medium(self.medium.error(failure)),
+        })
+    }
+
+    /// Makes sure that a record may be stored under this number.
+    fn check(&self, seq: Seq, record: &[u8]) -> Result<(), FlashError<F::Error>> {
+        let max = self.record_bytes_max();
+        if record.len() > max {
+            return Err(FlashError::RecordTooLong { bytes: record.len(), max });
+        }
+        let next = Seq::new(self.next);
+        if seq < next || seq.get() > i64::MAX.unsigned_abs() {
+            return Err(FlashError::SeqUsed { seq, next });
+        }
+        Ok(())
+    }
+
+    async fn append_record(&mut self, number: u64, record: &[u8]) -> Result<(), Fault<Failure>> {
+        // Memory keeps 32 bits of a number.
+        let oldest =
+            if self.floor > self.head { self.next } else { widen(self.info(self.floor).base, self.next) };
+        if number.saturating_sub(oldest) >= u64::from(u32::MAX / 2) {
+            return Err(Fault::Full);
+        }
+        let longest = self.layout().frame(record.len().saturating_add(PLACED));
+        if self.live_total().saturating_add(longest) > self.layout().live_max() {
+            self.freshen().await?;
+            if self.live_total().saturating_add(longest) > self.layout().live_max() {
+                return Err(Fault::Full);
             }
         }
-        Err(Fault::Medium(error))
+        self.put(Said::Record { number, record }).await
+    }
+
+    async fn find_and_copy(&mut self, from: Seq, buffer: &mut [u8]) -> Result<Option<Stored>, Failure> {
+        self.catch_up().await?;
+        let mut found = None;
+        // Once more when what was found is not whole any more.
+        for _ in 0..TRIES {
+            found = None;
+            let Some(spot) = self.find(from.get()).await? else { break };
+            let stored = Stored { seq: Seq::new(spot.seq), len: spot.view.content_len().into() };
+            if buffer.is_empty() {
+                found = Some(stored);
+                break;
+            }
+            let sink = Sink::Copy(buffer);
+            if let Found::Frame(_) = self.look(spot.generation, spot.offset, sink).await? {
+                found = Some(stored);
+                break;
+            }
+        }
+        if self.suspect {
+            self.audit().await?;
+        }
+        Ok(found)
+    }
+
+    async fn delete(&mut self, kind: Kind, range: SeqRange) -> Result<(), Fault<Failure>> {
+        self.catch_up().await?;
+        let last = range.last.get().min(self.next.saturating_sub(1));
+        let Some(spot) = self.find(range.first.get()).await?.filter(|spot| spot.seq <= last) else {
+            return Ok(());
+        };
+        self.join_ranges().await?;
+        let only = spot.seq == last && (self.floor..=self.head).contains(&spot.generation);
+        let credit = only.then_some((spot.generation, spot.view.size));
+        self.put(Said::Removal { kind, first: spot.seq, last, credit }).await
+    }
+
+    async fn load_slot(&mut self, slot: Slot, buffer: &mut [u8]) -> Result<usize, Failure> {
+        self.catch_up().await?;
+        let place = self.place(slot);
+        let len = usize::from(place.len);
+        if len == 0 || len > buffer.len() {
+            return Ok(0);
+        }
+        let found = self.look(place.generation, place.offset, Sink::Copy(buffer)).await?;
+        Ok(if matches!(found, Found::Frame(_)) { len } else { 0 })
+    }
+
+    async fn store_slot(&mut self, slot: Slot, value: &[u8]) -> Result<(), Fault<Failure>> {
+        self.catch_up().await?;
+        if self.holds(slot, value).await? {
+            return Ok(());
+        }
+        self.put(Said::Slot { number: slot.number(), value }).await
+    }
+
+    async fn wipe_all(&mut self) -> Result<(), Failure> {
+        self.catch_up().await?;
+        self.turn(self.head).await?;
+        self.finish_wipe().await
     }
 
     /// Whether the value of a slot is this one.
-    async fn holds(&mut self, slot: Slot, value: &[u8]) -> Result<bool, FlashError<F::Error>> {
+    async fn holds(&mut self, slot: Slot, value: &[u8]) -> Result<bool, Failure> {
         let place = self.place(slot);
         if usize::from(place.len) != value.len() {
             return Ok(false);
@@ -173,115 +257,48 @@ impl<F: NorFlash, const PAGES: usize> Storage for FlashStorage<F, PAGES> {
     }
 
     async fn append(&mut self, seq: Seq, record: &[u8]) -> Result<(), Fault<Self::Error>> {
-        self.catch_up().await?;
-        let max = self.record_bytes_max();
-        if record.len() > max {
-            return Err(FlashError::RecordTooLong { bytes: record.len(), max }.into());
-        }
-        let number = seq.get();
-        let next = Seq::new(self.next);
-        if seq < next || number > i64::MAX.unsigned_abs() {
-            return Err(FlashError::SeqUsed { seq, next }.into());
-        }
-        // Memory keeps 32 bits of a number.
-        let oldest =
-            if self.floor > self.head { self.next } else { widen(self.info(self.floor).base, self.next) };
-        if number.saturating_sub(oldest) >= u64::from(u32::MAX / 2) {
-            return Err(Fault::Full);
-        }
-        let mut error = FlashError::Unverified;
-        for _ in 0..TRIES {
-            let longest = self.layout().frame(record.len().saturating_add(PLACED));
-            if self.live_total().saturating_add(longest) > self.layout().live_max() {
-                self.freshen().await?;
-                if self.live_total().saturating_add(longest) > self.layout().live_max() {
-                    return Err(Fault::Full);
-                }
+        let appended = match self.catch_up().await {
+            Ok(()) => {
+                self.check(seq, record)?;
+                self.append_record(seq.get(), record).await
             }
-            self.make_room(longest, true).await?;
-            let (kind, field) = Self::record_kind(number, self.base(self.head), number > self.next);
-            let placed = number.to_le_bytes();
-            let front: &[u8] = if kind == Kind::Placed { &placed } else { &[] };
-            let payload = Payload { front, content: Content::Bytes(record) };
-            let pending = Pending { offset: 0, seq: Some(number), credit: None };
-            match self.write(kind, field, payload, pending).await {
-                Ok(()) => return Ok(()),
-                Err(failed) => error = failed,
-            }
-        }
-        Err(Fault::Medium(error))
+            Err(failure) => Err(failure.into()),
+        };
+        self.told(appended)
     }
 
     async fn read(&mut self, from: Seq, buffer: &mut [u8]) -> Result<Option<Stored>, Fault<Self::Error>> {
-        self.catch_up().await?;
-        let mut found = None;
-        // Once more when what was found is not whole any more.
-        for _ in 0..TRIES {
-            found = None;
-            let Some(spot) = self.find(from.get()).await? else { break };
-            let stored = Stored { seq: Seq::new(spot.seq), len: spot.view.content_len().into() };
-            if buffer.is_empty() {
-                found = Some(stored);
-                break;
-            }
-            let sink = Sink::Copy(buffer);
-            if let Found::Frame(_) = self.look(spot.generation, spot.offset, sink).await? {
-                found = Some(stored);
-                break;
-            }
-        }
-        if self.suspect {
-            self.audit().await?;
-        }
-        Ok(found)
+        let found = self.find_and_copy(from, buffer).await;
+        self.told(found.map_err(Fault::from))
     }
 
     async fn remove(&mut self, range: SeqRange) -> Result<(), Fault<Self::Error>> {
-        self.delete(Kind::Removed, range).await
+        let removed = self.delete(Kind::Removed, range).await;
+        self.told(removed)
     }
 
     /// The record stays readable, marked as set aside, until its page turns.
     async fn set_aside(&mut self, seq: Seq) -> Result<(), Fault<Self::Error>> {
-        self.delete(Kind::Aside, SeqRange::one(seq)).await
+        let moved = self.delete(Kind::Aside, SeqRange::one(seq)).await;
+        self.told(moved)
     }
 
     async fn load(&mut self, slot: Slot, buffer: &mut [u8]) -> Result<usize, Fault<Self::Error>> {
-        self.catch_up().await?;
-        let place = self.place(slot);
-        let len = usize::from(place.len);
-        if len == 0 || len > buffer.len() {
-            return Ok(0);
-        }
-        let found = self.look(place.generation, place.offset, Sink::Copy(buffer)).await?;
-        Ok(if matches!(found, Found::Frame(_)) { len } else { 0 })
+        let loaded = self.load_slot(slot, buffer).await;
+        self.told(loaded.map_err(Fault::from))
     }
 
     async fn store(&mut self, slot: Slot, value: &[u8]) -> Result<(), Fault<Self::Error>> {
-        self.catch_up().await?;
         if value.len() > SLOT_BYTES_MAX {
             return Err(FlashError::SlotTooLong { bytes: value.len() }.into());
         }
-        if self.holds(slot, value).await? {
-            return Ok(());
-        }
-        let mut error = FlashError::Unverified;
-        for _ in 0..TRIES {
-            self.make_room(self.layout().frame(value.len()), !value.is_empty()).await?;
-            let payload = Payload { front: &[], content: Content::Bytes(value) };
-            let pending = Pending { offset: 0, seq: None, credit: None };
-            match self.write(Kind::Slot, slot.number().into(), payload, pending).await {
-                Ok(()) => return Ok(()),
-                Err(failed) => error = failed,
-            }
-        }
-        Err(Fault::Medium(error))
+        let stored = self.store_slot(slot, value).await;
+        self.told(stored)
     }
 
     async fn wipe(&mut self) -> Result<(), Fault<Self::Error>> {
-        self.catch_up().await?;
-        self.turn(self.head).await?;
-        self.finish_wipe().await?;
-        Ok(())
+        let wiped = self.wipe_all().await;
+        self.told(wiped.map_err(Fault::from))
     }
 
     fn take_damaged(&mut self) -> u32 {

@@ -4,11 +4,12 @@ use core::ops::Range;
 
 use embedded_storage_async::nor_flash::NorFlash;
 
-use super::error::{FlashError, FlashOpenError};
+use super::error::{Failure, FlashOpenError};
 use super::frame::Kind;
 use super::layout::{Layout, Sizes};
 use super::log::FlashStorage;
 use super::turn::Loaded;
+use super::write::Said;
 
 /// Most lost ranges that one look notes down on the medium; the next start finds the others again.
 const NOTES: usize = 8;
@@ -25,7 +26,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     }
 
     /// Reads what the medium holds.
-    pub(super) async fn recover(&mut self) -> Result<(), FlashError<F::Error>> {
+    pub(super) async fn recover(&mut self) -> Result<(), Failure> {
         let Some(newest) = self.newest().await? else { return Ok(()) };
         let header = newest.header;
         self.head = header.generation;
@@ -58,7 +59,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
                 self.set_hole(generation);
             }
         }
-        self.removed = self.read_removed().await?;
+        self.recall_removed().await?;
         // What it finds is told; what it cannot read, a walk meets again.
         let _later = self.audit().await;
         // A flash that cannot be erased stays readable; the next start tries again.
@@ -67,27 +68,23 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     }
 
     /// The page of the highest generation that is complete.
-    async fn newest(&mut self) -> Result<Option<Loaded>, FlashError<F::Error>> {
+    async fn newest(&mut self) -> Result<Option<Loaded>, Failure> {
         let mut below = u32::MAX;
         for _ in 0..self.layout().pages() {
             let mut newest = None;
-            let mut failed = None;
             let mut readable = false;
             for index in 0..self.layout().pages() {
-                match self.medium.header_at(index).await {
-                    Ok(header) => {
-                        readable = true;
-                        let header = header.filter(|header| header.generation < below);
-                        newest = newest.max(header.map(|header| header.generation));
-                    }
-                    Err(error) => failed = Some(error),
+                if let Ok(header) = self.medium.header_at(index).await {
+                    readable = true;
+                    let header = header.filter(|header| header.generation < below);
+                    newest = newest.max(header.map(|header| header.generation));
                 }
             }
-            if let Some(error) = failed.filter(|_| !readable) {
-                return Err(FlashError::Flash(error));
+            if !readable {
+                return Err(Failure::Flash);
             }
             let Some(generation) = newest else { return Ok(None) };
-            if let Some(header) = self.medium.header(generation).await.map_err(FlashError::Flash)? {
+            if let Some(header) = self.medium.header(generation).await? {
                 let loaded = self.load(header, self.slots).await?;
                 if self.is_complete(&loaded) {
                     return Ok(Some(loaded));
@@ -99,7 +96,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     }
 
     /// Erases what a wipe has not erased yet.
-    pub(super) async fn finish_wipe(&mut self) -> Result<(), FlashError<F::Error>> {
+    pub(super) async fn finish_wipe(&mut self) -> Result<(), Failure> {
         while self.is_wiping() {
             self.settle_turn().await?;
             if self.is_wiping() {
@@ -113,7 +110,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     ///
     /// The header of a page says which number came next when it was prepared. From there on to the next
     /// page's, every number must stand in the page, unless a record says that it comes behind a gap.
-    pub(super) async fn audit(&mut self) -> Result<(), FlashError<F::Error>> {
+    pub(super) async fn audit(&mut self) -> Result<(), Failure> {
         if !core::mem::take(&mut self.suspect) {
             return Ok(());
         }
@@ -160,20 +157,13 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         self.suspect = false;
         for (first, last) in notes.into_iter().take(noted) {
             // So that the next start does not count it again.
-            if self.make_room(self.layout().frame(super::frame::LEAD), false).await.is_ok() {
-                let _later = self.write_removal(Kind::Removed, first, last, None).await;
-            }
+            let _later = self.put(Said::Removal { kind: Kind::Removed, first, last, credit: None }).await;
         }
         Ok(())
     }
 
     /// Counts the numbers of a range that were not removed before they were lost.
-    async fn mark_lost(
-        &mut self,
-        generation: u32,
-        first: u64,
-        last: u64,
-    ) -> Result<bool, FlashError<F::Error>> {
+    async fn mark_lost(&mut self, generation: u32, first: u64, last: u64) -> Result<bool, Failure> {
         let before = self.damaged;
         // No more records than that ever stood in a page.
         let most = u64::from(self.layout().page());

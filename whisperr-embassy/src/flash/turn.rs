@@ -7,8 +7,8 @@
 
 use embedded_storage_async::nor_flash::NorFlash;
 
-use super::error::FlashError;
-use super::frame::{Kind, View};
+use super::error::Failure;
+use super::frame::{Kind, LEAD, View, number_in_front};
 use super::log::{FlashStorage, Slots};
 use super::medium::{Content, Found, Payload, Sink};
 use super::page::{PageHeader, PageInfo, low};
@@ -18,21 +18,21 @@ use super::removed::Removed;
 const TRIES: u32 = 2;
 
 /// A turn that did not come to its end.
-struct Failed<E> {
-    error: FlashError<E>,
+struct Failed {
+    failure: Failure,
     /// The medium says that the page does not count. Otherwise nobody knows.
     certain: bool,
 }
 
-impl<E> From<FlashError<E>> for Failed<E> {
-    fn from(error: FlashError<E>) -> Self {
-        Self { error, certain: false }
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self { failure, certain: false }
     }
 }
 
-impl<E> Failed<E> {
-    fn certain(written: Result<(), E>) -> Self {
-        Self { error: written.err().map_or(FlashError::Unverified, FlashError::Flash), certain: true }
+impl Failed {
+    fn certain(written: Result<(), Failure>) -> Self {
+        Self { failure: written.err().unwrap_or(Failure::Unverified), certain: true }
     }
 }
 
@@ -57,9 +57,12 @@ pub(super) struct Loaded {
 impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     /// Goes on to the next page of the ring. With `wiped` raised, everything up to that generation is
     /// dead once this returns.
-    pub(super) async fn turn(&mut self, wiped: u32) -> Result<(), FlashError<F::Error>> {
+    pub(super) async fn turn(&mut self, wiped: u32) -> Result<(), Failure> {
         self.freshen().await?;
-        self.recall_removed().await?;
+        if self.removed.has_spilled() {
+            // What memory had no room for may have room by now.
+            self.recall_removed().await?;
+        }
         let mut floor = self.floor;
         while floor <= self.head && self.live(floor) == 0 {
             floor = floor.saturating_add(1);
@@ -70,16 +73,16 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         // The page of the last one is where `floor` stands now: that must be copied. The page of `head` is
         // never given up before another one is complete: it knows which numbers were given out.
         let last = floor.min(self.head).saturating_add(self.layout().pages()).saturating_sub(1);
-        let mut error = FlashError::Unverified;
+        let mut failure = Failure::Unverified;
         for generation in first..=last {
             for _ in 0..TRIES {
                 self.turning = Some(generation);
                 match self.turn_to(generation, floor, wiped).await {
                     Ok(()) => return Ok(()),
                     Err(failed) => {
-                        error = failed.error;
+                        failure = failed.failure;
                         if !failed.certain {
-                            return Err(error);
+                            return Err(failure);
                         }
                     }
                 }
@@ -91,7 +94,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
             self.set_hole(generation);
         }
         self.turning = None;
-        Err(error)
+        Err(failure)
     }
 
     /// Whether pages are to be erased that held what was deleted for good.
@@ -101,7 +104,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
 
     /// Finds out what became of a turn that was given up half way: a dropped future, or a flash that
     /// could not be read.
-    pub(super) async fn settle_turn(&mut self) -> Result<(), FlashError<F::Error>> {
+    pub(super) async fn settle_turn(&mut self) -> Result<(), Failure> {
         if let Some(generation) = self.turning {
             if let Some(header) = self.header(generation).await? {
                 let loaded = self.load(header, self.slots).await?;
@@ -119,12 +122,11 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         loaded.header.generation.saturating_sub(loaded.floor).saturating_add(1) < self.layout().pages()
     }
 
-    async fn turn_to(&mut self, generation: u32, floor: u32, wiped: u32) -> Result<(), Failed<F::Error>> {
+    async fn turn_to(&mut self, generation: u32, floor: u32, wiped: u32) -> Result<(), Failed> {
         let layout = self.layout();
-        match self.medium.erase(generation).await {
-            Ok(true) => {}
-            Ok(false) => return Err(Failed::certain(Ok(()))),
-            Err(error) => return Err(Failed::certain(Err(error))),
+        let erased = self.medium.erase(generation).await;
+        if erased != Ok(true) {
+            return Err(Failed::certain(erased.map(drop)));
         }
         let copies = generation.saturating_sub(floor).saturating_add(1) >= layout.pages();
         let records = copies && floor > wiped;
@@ -149,8 +151,8 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
                     None if self.holds_slot(floor, offset, view) => (Kind::Slot, view.field, 0),
                     _ => continue,
                 };
-                let seq = seq.to_le_bytes();
-                let front: &[u8] = if kind == Kind::Placed { &seq } else { &[] };
+                let mut front = [0; LEAD];
+                let front = number_in_front(kind, seq, &mut front);
                 let (skip, len) = (view.skipped(), view.content_len());
                 let content = Content::Frame { generation: floor, offset, skip, len };
                 let payload = Payload { front, content };
@@ -174,7 +176,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         kind: Kind,
         field: u32,
         payload: Payload<'_>,
-    ) -> Result<u32, Failed<F::Error>> {
+    ) -> Result<u32, Failed> {
         let end = offset.saturating_add(self.layout().frame(payload.len()));
         if end > self.layout().page() {
             return Err(Failed::certain(Ok(())));
@@ -187,11 +189,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     }
 
     /// Reads a page from front to end.
-    pub(super) async fn load(
-        &mut self,
-        header: PageHeader,
-        slots: Slots,
-    ) -> Result<Loaded, FlashError<F::Error>> {
+    pub(super) async fn load(&mut self, header: PageHeader, slots: Slots) -> Result<Loaded, Failure> {
         let generation = header.generation;
         let (start, page) = (self.layout().header(), self.layout().page());
         let info = PageInfo {
@@ -264,16 +262,8 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         self.removed = removed;
     }
 
-    /// Reads the removed ranges from the medium again once memory had no room for some of them.
-    async fn recall_removed(&mut self) -> Result<(), FlashError<F::Error>> {
-        if self.removed.has_spilled() {
-            self.removed = self.read_removed().await?;
-        }
-        Ok(())
-    }
-
-    /// Every removed range of which something may be left.
-    pub(super) async fn read_removed(&mut self) -> Result<Removed, FlashError<F::Error>> {
+    /// Reads every removed range of which something may be left from the medium.
+    pub(super) async fn recall_removed(&mut self) -> Result<(), Failure> {
         let mut removed = Removed::new();
         for generation in self.floor.max(self.wiped.saturating_add(1))..=self.head {
             let (base, end) = (self.base(generation), self.info(generation).end);
@@ -287,7 +277,8 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
                 }
             }
         }
-        Ok(removed)
+        self.removed = removed;
+        Ok(())
     }
 }
 

@@ -6,22 +6,17 @@
 
 use embedded_storage_async::nor_flash::NorFlash;
 
-use super::error::FlashError;
+use super::error::Failure;
 use super::log::{FlashStorage, Spot};
 
 impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     /// The live record of the lowest number from `from` on.
-    pub(super) async fn find(&mut self, from: u64) -> Result<Option<Spot>, FlashError<F::Error>> {
-        if let Some((generation, offset, seq)) = self.cursor
-            && seq <= from
-            && let Some(spot) = self.find_in(generation, offset, from).await?
-            && spot.seq == from
-        {
-            self.remember(&spot);
-            return Ok(Some(spot));
-        }
+    pub(super) async fn find(&mut self, from: u64) -> Result<Option<Spot>, Failure> {
+        let oldest = self.floor.max(self.wiped.saturating_add(1));
         let mut best: Option<Spot> = None;
-        for generation in self.floor.max(self.wiped.saturating_add(1))..=self.head {
+        // Where the last walk stood is where the next record is, mostly.
+        let near = self.cursor.filter(|(.., seq)| *seq <= from).map(|(generation, ..)| generation);
+        for generation in near.into_iter().chain(oldest..=self.head) {
             let (low, high) = self.span(generation);
             let too_late = best.is_some_and(|spot| spot.seq < low);
             if high < from || too_late || self.live(generation) == 0 {
@@ -35,6 +30,9 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
                 && best.is_none_or(|best| spot.seq < best.seq)
             {
                 best = Some(spot);
+                if spot.seq == from {
+                    break;
+                }
             }
         }
         if let Some(spot) = &best {
@@ -53,7 +51,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         generation: u32,
         start: u32,
         from: u64,
-    ) -> Result<Option<Spot>, FlashError<F::Error>> {
+    ) -> Result<Option<Spot>, Failure> {
         let (base, end) = (self.base(generation), self.info(generation).end);
         let mut at = start;
         while let Some((offset, view)) = self.next_frame(generation, at, end).await? {
@@ -69,7 +67,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     }
 
     /// Joins removed ranges between which nothing is kept, when there is no room for another.
-    pub(super) async fn join_ranges(&mut self) -> Result<(), FlashError<F::Error>> {
+    pub(super) async fn join_ranges(&mut self) -> Result<(), Failure> {
         if !self.removed.is_full() {
             return Ok(());
         }

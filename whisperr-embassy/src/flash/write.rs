@@ -3,8 +3,8 @@
 use embedded_storage_async::nor_flash::NorFlash;
 use whisperr_core::Fault;
 
-use super::error::FlashError;
-use super::frame::{FIELDS, Kind, View};
+use super::error::Failure;
+use super::frame::{self, FIELDS, Kind, LEAD, PLACED, View, number_in_front};
 use super::log::{FlashStorage, Pending, Place};
 use super::medium::{Content, Found, Payload, Sink};
 use super::page::low;
@@ -12,35 +12,75 @@ use super::page::low;
 /// On how many pages a frame is tried.
 pub(super) const TRIES: u32 = 3;
 
+/// What a frame is to say.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Said<'a> {
+    /// A record of this number.
+    Record { number: u64, record: &'a [u8] },
+    /// The value of a slot.
+    Slot { number: u8, value: &'a [u8] },
+    /// The removal of everything from `first` to `last`; `credit` is the page and the size of the record if it is one.
+    Removal { kind: Kind, first: u64, last: u64, credit: Option<(u32, u32)> },
+}
+
 impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
+    /// Writes a frame where there is room.
+    pub(super) async fn put(&mut self, said: Said<'_>) -> Result<(), Fault<Failure>> {
+        let (longest, lives) = match said {
+            Said::Record { record, .. } => (record.len().saturating_add(PLACED), true),
+            Said::Slot { value, .. } => (value.len(), !value.is_empty()),
+            Said::Removal { .. } => (LEAD, false),
+        };
+        let longest = self.layout().frame(longest);
+        let mut failure = Failure::Unverified;
+        for _ in 0..TRIES {
+            self.make_room(longest, lives).await?;
+            match self.write(said).await {
+                Ok(()) => return Ok(()),
+                Err(failed) => failure = failed,
+            }
+        }
+        Err(Fault::Medium(failure))
+    }
+
     /// Writes a frame to the page of `head`, for which there is room.
-    pub(super) async fn write(
-        &mut self,
-        kind: Kind,
-        field: u32,
-        payload: Payload<'_>,
-        pending: Pending,
-    ) -> Result<(), FlashError<F::Error>> {
-        let offset = self.position;
+    async fn write(&mut self, said: Said<'_>) -> Result<(), Failure> {
+        let base = self.base(self.head);
+        let mut front = [0; LEAD];
+        let mut pending = Pending { offset: self.position, seq: None, credit: None };
+        let (kind, field, front, content) = match said {
+            Said::Record { number, record } => {
+                pending.seq = Some(number);
+                let (kind, field) = Self::record_kind(number, base, number > self.next);
+                (kind, field, number_in_front(kind, number, &mut front), record)
+            }
+            Said::Slot { number, value } => (Kind::Slot, number.into(), &[][..], value),
+            Said::Removal { kind, first, last, credit } => {
+                pending.credit = credit;
+                let (field, len) = frame::removal(base, first, last, &mut front);
+                (kind, field, front.get(..len).unwrap_or_default(), &[][..])
+            }
+        };
+        let payload = Payload { front, content: Content::Bytes(content) };
         // Before the write begins: whatever becomes of it, these words are not programmed again.
-        self.position = offset.saturating_add(self.layout().frame(payload.len()));
-        self.pending = Some(Pending { offset, ..pending });
-        let written = self.medium.emit(self.head, offset, kind, field, payload).await;
+        self.position = pending.offset.saturating_add(self.layout().frame(payload.len()));
+        self.pending = Some(pending);
+        let written = self.medium.emit(self.head, pending.offset, kind, field, payload).await;
         if self.settle().await? {
             return Ok(());
         }
-        Err(written.err().map_or(FlashError::Unverified, FlashError::Flash))
+        Err(written.err().unwrap_or(Failure::Unverified))
     }
 
     /// Finds out what became of a call whose future was dropped, before anything is looked at or changed:
     /// what was not there once must not come about later.
-    pub(super) async fn catch_up(&mut self) -> Result<(), FlashError<F::Error>> {
+    pub(super) async fn catch_up(&mut self) -> Result<(), Failure> {
         self.settle().await?;
         self.settle_turn().await
     }
 
     /// Finds out what became of the last write; `true` when all of it is on the medium.
-    pub(super) async fn settle(&mut self) -> Result<bool, FlashError<F::Error>> {
+    pub(super) async fn settle(&mut self) -> Result<bool, Failure> {
         let Some(pending) = self.pending else { return Ok(false) };
         let found = self.look(self.head, pending.offset, Sink::Nothing).await?;
         self.pending = None;
@@ -107,11 +147,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
 
     /// Makes sure that the page of `head` takes a frame of so many bytes: one that lives and may have
     /// to be copied, or a removal.
-    pub(super) async fn make_room(
-        &mut self,
-        bytes: u32,
-        lives: bool,
-    ) -> Result<(), Fault<FlashError<F::Error>>> {
+    pub(super) async fn make_room(&mut self, bytes: u32, lives: bool) -> Result<(), Fault<Failure>> {
         self.settle_turn().await?;
         for _ in 0..=self.layout().pages() {
             if self.has_room(bytes, lives) {
@@ -150,19 +186,5 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
             };
             copied.saturating_add(bytes) <= usable
         })
-    }
-
-    /// Writes a removal of everything from `first` to `last`.
-    pub(super) async fn write_removal(
-        &mut self,
-        kind: Kind,
-        first: u64,
-        last: u64,
-        credit: Option<(u32, u32)>,
-    ) -> Result<(), FlashError<F::Error>> {
-        let (field, bytes, len) = super::frame::removal(self.base(self.head), first, last);
-        let content = Content::Bytes(bytes.get(..len).unwrap_or_default());
-        let pending = Pending { offset: 0, seq: None, credit };
-        self.write(kind, field, Payload { front: &[], content }, pending).await
     }
 }
