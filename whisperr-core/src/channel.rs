@@ -17,9 +17,6 @@ pub enum ChannelKind {
 }
 
 impl ChannelKind {
-    /// Every kind, in the order of the numbers under which they are stored.
-    pub(crate) const ALL: [Self; 3] = [Self::Email, Self::Sms, Self::Push];
-
     /// The name on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -33,7 +30,7 @@ impl ChannelKind {
     /// The kind with this name on the wire.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+        [Self::Email, Self::Sms, Self::Push].into_iter().find(|kind| kind.as_str() == name)
     }
 }
 

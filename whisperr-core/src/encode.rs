@@ -132,17 +132,16 @@ impl<'a> Encoder<'a> {
         Ok(())
     }
 
-    /// Nothing, or what `write` writes.
-    pub(crate) fn optional<T>(
-        &mut self,
-        value: Option<T>,
-        write: impl FnOnce(&mut Self, T) -> Result<(), ValueError>,
-    ) -> Result<(), ValueError> {
-        self.byte(value.is_some().into())?;
-        value.map_or(Ok(()), |value| write(self, value))
+    /// Lets postcard write into the free part of the buffer.
+    pub(crate) fn postcard<T: Serialize>(&mut self, value: &T) -> Result<(), ValueError> {
+        let max = self.too_large();
+        let free = self.buffer.get_mut(self.len..).ok_or(max)?;
+        let used = postcard::to_slice(value, free).map_err(|_| max)?.len();
+        self.len = self.len.saturating_add(used);
+        Ok(())
     }
 
-    pub(crate) fn varint(&mut self, mut value: u64) -> Result<(), ValueError> {
+    fn varint(&mut self, mut value: u64) -> Result<(), ValueError> {
         while value >= 0x80 {
             self.byte((value as u8) | 0x80)?;
             value >>= 7;

@@ -1,11 +1,9 @@
 //! How many operations were ever accepted, and by which exit they left: over all runs.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::counters::Counters;
-use crate::encode::{Encoder, ValueError};
 use crate::storage::{Fault, Seq, SeqRange, Slot, Storage};
-use crate::tree::{BadTree, Reader};
 
 /// The layout of the slot written by this version.
 const LAYOUT: u8 = 1;
@@ -45,15 +43,25 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(totals: Totals, owed: u32) -> Self {
-        let Totals { accepted, acknowledged, rejected, dropped, evicted, expired, deleted, damaged } = totals;
-        let owed = owed.into();
-        Self { accepted, acknowledged, rejected, dropped, evicted, expired, deleted, damaged, owed }
+    /// The totals at the start of a run, and what happened in it.
+    pub(crate) fn with(base: &Totals, run: &Counters, owed: u32) -> Self {
+        let sum = |before: u64, since: u64| before.saturating_add(since);
+        Self {
+            accepted: sum(base.accepted, run.accepted),
+            acknowledged: sum(base.acknowledged, run.acknowledged),
+            rejected: sum(base.rejected, run.rejected),
+            dropped: sum(base.dropped, run.dropped),
+            evicted: sum(base.evicted, run.evicted),
+            expired: sum(base.expired, run.expired),
+            deleted: sum(base.deleted, run.deleted),
+            damaged: sum(base.damaged, run.damaged),
+            owed: owed.into(),
+        }
     }
 }
 
 /// The exits of the ledger.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Totals {
     pub(crate) accepted: u64,
     pub(crate) acknowledged: u64,
@@ -65,49 +73,8 @@ pub(crate) struct Totals {
     pub(crate) damaged: u64,
 }
 
-impl Totals {
-    /// In the order in which they are stored.
-    const fn numbers(&self) -> [u64; 8] {
-        let Self { accepted, acknowledged, rejected, dropped, evicted, expired, deleted, damaged } = *self;
-        [accepted, acknowledged, rejected, dropped, evicted, expired, deleted, damaged]
-    }
-
-    const fn from_numbers(numbers: [u64; 8]) -> Self {
-        let [accepted, acknowledged, rejected, dropped, evicted, expired, deleted, damaged] = numbers;
-        Self { accepted, acknowledged, rejected, dropped, evicted, expired, deleted, damaged }
-    }
-
-    /// These, and what happened since.
-    pub(crate) fn plus(&self, run: &Counters) -> Self {
-        let run = Self {
-            accepted: run.accepted,
-            acknowledged: run.acknowledged,
-            rejected: run.rejected,
-            dropped: run.dropped,
-            evicted: run.evicted,
-            expired: run.expired,
-            deleted: run.deleted,
-            damaged: run.damaged,
-        };
-        let mut sums = self.numbers();
-        sums.iter_mut().zip(run.numbers()).for_each(|(sum, since)| *sum = sum.saturating_add(since));
-        Self::from_numbers(sums)
-    }
-
-    /// How many left in this way.
-    pub(crate) const fn exit(&mut self, how: Leaving) -> &mut u64 {
-        match how {
-            Leaving::Acknowledged { .. } => &mut self.acknowledged,
-            Leaving::Dropped => &mut self.dropped,
-            Leaving::Expired => &mut self.expired,
-            Leaving::Damaged => &mut self.damaged,
-            Leaving::Deleted => &mut self.deleted,
-        }
-    }
-}
-
 /// By which exit operations are about to leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Leaving {
     Acknowledged { rejected: u32 },
     Dropped,
@@ -116,38 +83,8 @@ pub(crate) enum Leaving {
     Deleted,
 }
 
-impl Leaving {
-    const ALL: [Self; 5] =
-        [Self::Acknowledged { rejected: 0 }, Self::Dropped, Self::Expired, Self::Damaged, Self::Deleted];
-
-    /// Those of the operations that the server's shape check refused.
-    pub(crate) const fn rejected(self) -> u32 {
-        if let Self::Acknowledged { rejected } = self { rejected } else { 0 }
-    }
-
-    fn encode(self, encoder: &mut Encoder<'_>) -> Result<(), ValueError> {
-        match self {
-            Self::Acknowledged { rejected } => {
-                encoder.byte(0)?;
-                encoder.varint(rejected.into())
-            }
-            Self::Dropped => encoder.byte(1),
-            Self::Expired => encoder.byte(2),
-            Self::Damaged => encoder.byte(3),
-            Self::Deleted => encoder.byte(4),
-        }
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, BadTree> {
-        Ok(match reader.choice(&Self::ALL)? {
-            Self::Acknowledged { .. } => Self::Acknowledged { rejected: reader.number()? },
-            other => other,
-        })
-    }
-}
-
 /// What the slot holds: the totals as they are once the operations in `leaving` have left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Page {
     pub(crate) totals: Totals,
     /// The number the next operation would have got.
@@ -162,46 +99,20 @@ impl Page {
     pub(crate) async fn load<S: Storage>(storage: &mut S) -> Result<Option<Self>, Fault<S::Error>> {
         let mut bytes = [0; SLOT_BYTES];
         let len = storage.load(Slot::Ledger, &mut bytes).await?;
-        Ok(Self::decode(bytes.get(..len).unwrap_or_default()).ok())
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, BadTree> {
-        let mut reader = Reader::new(bytes);
-        if reader.byte()? != LAYOUT {
-            return Err(BadTree);
-        }
-        let mut totals = Totals::default().numbers();
-        for total in &mut totals {
-            *total = reader.varint()?;
-        }
-        Ok(Self {
-            totals: Totals::from_numbers(totals),
-            next: reader.varint()?,
-            owed: reader.number()?,
-            leaving: reader
-                .optional(|reader| Ok((reader.varint()?, reader.varint()?, Leaving::decode(reader)?)))?,
+        Ok(match bytes.get(..len).and_then(<[u8]>::split_first) {
+            Some((&LAYOUT, page)) => postcard::from_bytes(page).ok(),
+            _ => None,
         })
     }
 
     pub(crate) async fn store<S: Storage>(&self, storage: &mut S) -> Result<(), Fault<S::Error>> {
-        let mut bytes = [0; SLOT_BYTES];
-        // It always fits.
-        let len = self.encode(&mut bytes).unwrap_or(0);
+        let mut bytes = [LAYOUT; SLOT_BYTES];
+        let len = match bytes.get_mut(1..).map(|free| postcard::to_slice(self, free)) {
+            Some(Ok(page)) => page.len().saturating_add(1),
+            // It always fits.
+            _ => return Ok(()),
+        };
         storage.store(Slot::Ledger, bytes.get(..len).unwrap_or_default()).await
-    }
-
-    fn encode(&self, bytes: &mut [u8]) -> Result<usize, ValueError> {
-        let mut encoder = Encoder::new(bytes);
-        encoder.byte(LAYOUT)?;
-        self.totals.numbers().into_iter().try_for_each(|total| encoder.varint(total))?;
-        encoder.varint(self.next)?;
-        encoder.varint(self.owed.into())?;
-        encoder.optional(self.leaving, |encoder, (first, last, how)| {
-            encoder.varint(first)?;
-            encoder.varint(last)?;
-            how.encode(encoder)
-        })?;
-        Ok(encoder.len())
     }
 
     /// The operations that were about to leave.
@@ -215,11 +126,19 @@ impl Page {
         let mut totals = self.totals;
         let mut undone = u64::from(stayed);
         if let Some((_, _, how)) = self.leaving {
-            let exit = totals.exit(how);
+            let exit = match how {
+                Leaving::Acknowledged { .. } => &mut totals.acknowledged,
+                Leaving::Dropped => &mut totals.dropped,
+                Leaving::Expired => &mut totals.expired,
+                Leaving::Damaged => &mut totals.damaged,
+                Leaving::Deleted => &mut totals.deleted,
+            };
             // More than those were found: a cut has brought others back, which left before.
             undone = undone.min(*exit);
             *exit = exit.saturating_sub(undone);
-            totals.rejected = totals.rejected.saturating_sub(how.rejected().min(stayed).into());
+            if let Leaving::Acknowledged { rejected } = how {
+                totals.rejected = totals.rejected.saturating_sub(u64::from(rejected.min(stayed)));
+            }
         }
         let before = u64::from(self.owed).saturating_add(undone);
         let found = u64::from(owed).saturating_add(damaged.into());
@@ -248,6 +167,8 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::MemoryStorage;
+    use crate::ready;
 
     fn adds_up(totals: &Totals, owed: u32) -> bool {
         let left = [totals.acknowledged, totals.dropped, totals.evicted, totals.expired, totals.deleted];
@@ -257,6 +178,7 @@ mod tests {
     /// The published format: a change here needs a new layout byte and a reader for both.
     #[test]
     fn layout_1_stays_as_it_is() {
+        let mut storage = MemoryStorage::new([0; 512]);
         let totals =
             Totals { accepted: 300, acknowledged: 2, rejected: 1, damaged: 127, ..Totals::default() };
         let page = Page { totals, next: 301, owed: 170, leaving: None };
@@ -269,20 +191,36 @@ mod tests {
             (Some((5, 5, Leaving::Deleted)), b"\x01\x05\x05\x04"),
         ] {
             let page = Page { leaving, ..page };
+            ready(page.store(&mut storage)).unwrap().unwrap();
             let mut bytes = [0; SLOT_BYTES];
-            let len = page.encode(&mut bytes).unwrap();
+            let len = ready(storage.load(Slot::Ledger, &mut bytes)).unwrap().unwrap();
 
             let head = b"\x01\xac\x02\x02\x01\0\0\0\0\x7f\xad\x02\xaa\x01";
             assert_eq!(bytes[..len].split_at(head.len()), (&head[..], expected), "{leaving:?}");
-            assert_eq!(Page::decode(&bytes[..len]), Ok(page));
+            assert_eq!(ready(Page::load(&mut storage)), Some(Ok(Some(page))));
             for cut in 0..len {
-                assert_eq!(Page::decode(&bytes[..cut]), Err(BadTree), "{cut} of {len}");
+                ready(storage.store(Slot::Ledger, &bytes[..cut])).unwrap().unwrap();
+                assert_eq!(ready(Page::load(&mut storage)), Some(Ok(None)), "{cut} of {len}");
             }
         }
         let most = Some((u64::MAX, u64::MAX, Leaving::Acknowledged { rejected: u32::MAX }));
-        let totals = Totals::from_numbers([u64::MAX; 8]);
-        let largest = Page { totals, next: u64::MAX, owed: u32::MAX, leaving: most };
-        assert!(largest.encode(&mut [0; SLOT_BYTES]).is_ok());
+        let most = Page {
+            totals: Totals {
+                accepted: u64::MAX,
+                acknowledged: u64::MAX,
+                rejected: u64::MAX,
+                dropped: u64::MAX,
+                evicted: u64::MAX,
+                expired: u64::MAX,
+                deleted: u64::MAX,
+                damaged: u64::MAX,
+            },
+            next: u64::MAX,
+            owed: u32::MAX,
+            leaving: most,
+        };
+        ready(most.store(&mut storage)).unwrap().unwrap();
+        assert_eq!(ready(Page::load(&mut storage)), Some(Ok(Some(most))));
     }
 
     #[test]

@@ -20,9 +20,6 @@ macro_rules! names {
         }
 
         impl $name {
-            /// Every one, in the order of the numbers under which they are stored.
-            pub(crate) const ALL: &[Self] = &[$(Self::$variant),*];
-
             /// The name on the wire.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
@@ -34,7 +31,7 @@ macro_rules! names {
             /// The one with this name on the wire.
             #[must_use]
             pub fn parse(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|known| known.as_str() == name)
+                [$(Self::$variant),*].into_iter().find(|known| known.as_str() == name)
             }
         }
     };
@@ -56,7 +53,7 @@ names! {
 }
 
 /// What is known of a push token; each is sent only when known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct PushMetadata {
     pub(crate) kind: Option<PushKind>,
     pub(crate) platform: Option<PushPlatform>,

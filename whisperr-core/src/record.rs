@@ -1,9 +1,11 @@
-//! An operation as stored: a version byte, a fixed head in the format of postcard, then strings and trees.
+//! An operation as stored: a version byte, a fixed head in postcard, then strings and trees.
 //!
 //! The record fixes everything that must never change: message id, moment, subject. A retry walks
 //! the same record and writes the same bytes.
 
 use core::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use crate::channel::{Channel, ChannelKind, Consent};
 use crate::clock::UtcMillis;
@@ -13,23 +15,15 @@ use crate::encode::{Encoder, Properties, ValueError};
 use crate::event_type::EventType;
 use crate::message_id::MessageId;
 use crate::operation::Track;
-use crate::push_token::{PushEnvironment, PushKind, PushMetadata, PushPlatform};
+use crate::push_token::PushMetadata;
 use crate::tree::{BadTree, Reader};
 use crate::user::UserId;
 
 /// The format written by this version. Readers step over what they do not know.
 const VERSION: u8 = 1;
 
-/// An event: its id, its moment and its anonymous visitor follow, the user id unless there is one, the event type, the
-/// properties and the context.
-const TRACK: u8 = 0;
-
-/// An identify: the anonymous visitor, the preferred channel and the number of channels follow, the user id, the
-/// traits, and the channels.
-const IDENTIFY: u8 = 1;
-
 /// When an event happened, as far as the device knew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Moment {
     /// Milliseconds since 1970.
     Utc(i64),
@@ -41,29 +35,6 @@ impl Moment {
     pub(crate) const fn utc(at: UtcMillis) -> Self {
         Self::Utc(at.get())
     }
-
-    fn encode(self, encoder: &mut Encoder<'_>) -> Result<(), ValueError> {
-        match self {
-            Self::Utc(ms) => {
-                encoder.byte(0)?;
-                // The sign goes last, so that small numbers of both signs are short.
-                encoder.varint(((ms << 1) ^ (ms >> 63)) as u64)
-            }
-            Self::Boot { boot, ms } => {
-                encoder.byte(1)?;
-                encoder.varint(boot.into())?;
-                encoder.varint(ms)
-            }
-        }
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, BadTree> {
-        if reader.choice(&[true, false])? {
-            let ms = reader.varint()?;
-            return Ok(Self::Utc((ms >> 1) as i64 ^ ((ms & 1) as i64).wrapping_neg()));
-        }
-        Ok(Self::Boot { boot: reader.number()?, ms: reader.varint()? })
-    }
 }
 
 /// Whom an event is about.
@@ -71,6 +42,23 @@ impl Moment {
 pub(crate) enum Subject<'a> {
     User(UserId<'a>),
     Anonymous([u8; 16]),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Head {
+    /// Followed by the user id unless `anonymous`, the event type, the properties and the context.
+    Track { id: [u8; 16], moment: Moment, anonymous: Option<[u8; 16]> },
+    /// Followed by the user id, the traits, and the channels.
+    Identify { anonymous: Option<[u8; 16]>, preferred: Option<ChannelKind>, channels: u16 },
+}
+
+/// Followed by the address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct ChannelHead {
+    kind: ChannelKind,
+    opted_in: bool,
+    verified: Option<bool>,
+    metadata: Option<PushMetadata>,
 }
 
 /// Which argument could not be stored, and why.
@@ -129,11 +117,10 @@ pub(crate) fn encode_track<P: Properties, C: Properties>(
         Subject::User(user) => (Some(user), None),
         Subject::Anonymous(id) => (None, Some(id)),
     };
+    let head = Head::Track { id: *id.as_bytes(), moment, anonymous };
     let mut fixed = || {
-        encoder.bytes(&[VERSION, TRACK])?;
-        encoder.bytes(id.as_bytes())?;
-        moment.encode(&mut encoder)?;
-        encoder.optional(anonymous, |encoder, id| encoder.bytes(&id))?;
+        encoder.byte(VERSION)?;
+        encoder.postcard(&head)?;
         if let Some(user) = user {
             encoder.string(user.as_str())?;
         }
@@ -174,11 +161,10 @@ pub(crate) fn encode_identify<'a, T: Properties>(
     let too_large = RecordError::TooLarge { max: buffer.len() };
     let channels = u16::try_from(said.channels.clone().count()).map_err(|_| too_large)?;
     let mut encoder = Encoder::new(buffer);
+    let head = Head::Identify { anonymous: said.anonymous, preferred: said.preferred, channels };
     let mut fixed = || {
-        encoder.bytes(&[VERSION, IDENTIFY])?;
-        encoder.optional(said.anonymous, |encoder, id| encoder.bytes(&id))?;
-        encoder.optional(said.preferred, |encoder, kind| encoder.byte(kind as u8))?;
-        encoder.varint(channels.into())?;
+        encoder.byte(VERSION)?;
+        encoder.postcard(&head)?;
         encoder.string(said.user.as_str())
     };
     fixed().map_err(|_: ValueError| too_large)?;
@@ -190,15 +176,9 @@ pub(crate) fn encode_identify<'a, T: Properties>(
     let mut rest = || {
         said.channels.clone().try_for_each(|Channel { kind, address, consent, verified, metadata }| {
             let opted_in = consent == Consent::OptedIn;
-            encoder.bytes(&[kind as u8, opted_in.into()])?;
-            encoder.optional(verified, |encoder, verified| encoder.byte(verified.into()))?;
             let known = kind == ChannelKind::Push && opted_in && metadata != PushMetadata::NONE;
-            encoder.optional(known.then_some(metadata), |encoder, metadata| {
-                let PushMetadata { kind, platform, environment } = metadata;
-                encoder.optional(kind, |encoder, kind| encoder.byte(kind as u8))?;
-                encoder.optional(platform, |encoder, platform| encoder.byte(platform as u8))?;
-                encoder.optional(environment, |encoder, environment| encoder.byte(environment as u8))
-            })?;
+            let metadata = known.then_some(metadata);
+            encoder.postcard(&ChannelHead { kind, opted_in, verified, metadata })?;
             encoder.string(address)
         })
     };
@@ -272,29 +252,24 @@ impl From<BadTree> for Undecodable {
 impl<'a> Record<'a> {
     /// Takes a record apart.
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Undecodable> {
-        let mut reader = Reader::new(bytes);
-        if reader.byte()? != VERSION {
+        let (&VERSION, rest) = bytes.split_first().ok_or(Undecodable)? else {
             return Err(Undecodable);
-        }
-        Ok(match reader.byte()? {
-            TRACK => {
-                let id = MessageId::from_bytes(reader.array()?);
-                let moment = Moment::decode(&mut reader)?;
-                let subject = match reader.optional(Reader::array)? {
+        };
+        let (head, rest) = postcard::take_from_bytes::<Head>(rest).map_err(|_| Undecodable)?;
+        let mut reader = Reader::new(rest);
+        Ok(match head {
+            Head::Track { id, moment, anonymous } => {
+                let subject = match anonymous {
                     Some(id) => StoredSubject::Anonymous(id),
                     None => StoredSubject::User(reader.string()?),
                 };
-                let event_type = reader.string()?;
+                let (id, event_type) = (MessageId::from_bytes(id), reader.string()?);
                 Self::Track(TrackRecord { id, moment, subject, event_type, objects: reader.rest() })
             }
-            IDENTIFY => {
-                let anonymous = reader.optional(Reader::array)?;
-                let preferred = reader.optional(|reader| reader.choice(&ChannelKind::ALL))?;
-                let channels = reader.number()?;
+            Head::Identify { anonymous, preferred, channels } => {
                 let user = reader.string()?;
                 Self::Identify(IdentifyRecord { user, anonymous, preferred, channels, rest: reader.rest() })
             }
-            _ => return Err(Undecodable),
         })
     }
 
@@ -309,26 +284,25 @@ impl<'a> Record<'a> {
 /// The kind of a record, from its first bytes only.
 pub(crate) fn peek_kind(bytes: &[u8]) -> Result<Kind, Undecodable> {
     match bytes {
-        [VERSION, TRACK, ..] => Ok(Kind::Track),
-        [VERSION, IDENTIFY, ..] => Ok(Kind::Identify),
+        // A postcard enum starts with its variant.
+        [VERSION, 0, ..] => Ok(Kind::Track),
+        [VERSION, 1, ..] => Ok(Kind::Identify),
         _ => Err(Undecodable),
     }
 }
 
 /// Takes the next channel of an identify off the front.
 pub(crate) fn next_channel<'a>(reader: &mut Reader<'a>) -> Result<StoredChannel<'a>, BadTree> {
-    let kind = reader.choice(&ChannelKind::ALL)?;
-    let opted_in = reader.choice(&[false, true])?;
-    let verified = reader.optional(|reader| reader.choice(&[false, true]))?;
-    let metadata = reader.optional(|reader| {
-        Ok(PushMetadata {
-            kind: reader.optional(|reader| reader.choice(PushKind::ALL))?,
-            platform: reader.optional(|reader| reader.choice(PushPlatform::ALL))?,
-            environment: reader.optional(|reader| reader.choice(PushEnvironment::ALL))?,
-        })
-    })?;
+    let (head, rest) = postcard::take_from_bytes::<ChannelHead>(reader.rest()).map_err(|_| BadTree)?;
+    *reader = Reader::new(rest);
     let address = reader.string()?;
-    Ok(StoredChannel { kind, address, opted_in, verified, metadata: metadata.unwrap_or_default() })
+    Ok(StoredChannel {
+        kind: head.kind,
+        address,
+        opted_in: head.opted_in,
+        verified: head.verified,
+        metadata: head.metadata.unwrap_or_default(),
+    })
 }
 
 #[cfg(test)]

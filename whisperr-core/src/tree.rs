@@ -16,9 +16,7 @@
 //! | `40`–`7f` | the integers 0 to 63 |
 //! | `80`–`ff` | a string of 0 to 127 bytes |
 //!
-//! *n* and *len* are varints as in postcard: seven bits a byte, the lowest first. What stands around a tree in a
-//! record is read and written here, too, in the format of postcard: numbers as varints, one of several by its
-//! number among them, and what may be missing behind a 0 or a 1.
+//! *n* and *len* are varints as in postcard: seven bits a byte, the lowest first.
 
 use crate::json;
 
@@ -80,7 +78,7 @@ impl<'a> Reader<'a> {
         Ok(*byte)
     }
 
-    pub(crate) fn varint(&mut self) -> Result<u64, BadTree> {
+    fn varint(&mut self) -> Result<u64, BadTree> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -106,30 +104,6 @@ impl<'a> Reader<'a> {
     fn long_text(&mut self) -> Result<&'a [u8], BadTree> {
         let len = usize::try_from(self.varint()?).map_err(|_| BadTree)?;
         self.text(len)
-    }
-
-    /// A number of fewer bits.
-    pub(crate) fn number<T: TryFrom<u64>>(&mut self) -> Result<T, BadTree> {
-        T::try_from(self.varint()?).map_err(|_| BadTree)
-    }
-
-    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], BadTree> {
-        let (array, rest) = self.rest.split_first_chunk().ok_or(BadTree)?;
-        self.rest = rest;
-        Ok(*array)
-    }
-
-    /// One of several, by its number among them.
-    pub(crate) fn choice<T: Copy>(&mut self, all: &[T]) -> Result<T, BadTree> {
-        all.get(usize::from(self.byte()?)).copied().ok_or(BadTree)
-    }
-
-    /// Nothing, or what `read` reads.
-    pub(crate) fn optional<T>(
-        &mut self,
-        read: impl FnOnce(&mut Self) -> Result<T, BadTree>,
-    ) -> Result<Option<T>, BadTree> {
-        if self.choice(&[false, true])? { read(self).map(Some) } else { Ok(None) }
     }
 
     pub(crate) fn node(&mut self) -> Result<Node<'a>, BadTree> {

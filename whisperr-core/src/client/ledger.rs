@@ -1,7 +1,6 @@
 //! Keeping the ledger.
 
 use super::Client;
-use crate::counters::Counters;
 use crate::ledger::{Leaving, Ledger, NOTED_EVERY, Page, Totals};
 use crate::storage::{Fault, Seq, SeqRange, Storage, Stored};
 
@@ -51,7 +50,10 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     /// What became of every operation that was ever accepted on this storage.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
-        Ledger::new(self.totals(), self.queue.owed())
+        // What was damaged before this start is in the totals already.
+        let mut run = self.counters;
+        run.damaged = run.damaged.saturating_sub(self.damaged_at_start.into());
+        Ledger::with(&self.books.base, &run, self.queue.owed())
     }
 
     /// Writes down that operations are about to leave. Without a medium that takes it, they leave all the same.
@@ -59,9 +61,17 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         // What left before is not among it.
         self.note_changes();
         let mut page = self.page();
-        let exit = page.totals.exit(how);
+        let exit = match how {
+            Leaving::Acknowledged { .. } => &mut page.totals.acknowledged,
+            Leaving::Dropped => &mut page.totals.dropped,
+            Leaving::Expired => &mut page.totals.expired,
+            Leaving::Damaged => &mut page.totals.damaged,
+            Leaving::Deleted => &mut page.totals.deleted,
+        };
         *exit = exit.saturating_add(count.into());
-        page.totals.rejected = page.totals.rejected.saturating_add(how.rejected().into());
+        if let Leaving::Acknowledged { rejected } = how {
+            page.totals.rejected = page.totals.rejected.saturating_add(rejected.into());
+        }
         page.owed = page.owed.saturating_sub(count);
         page.leaving = Some((range.first.get(), range.last.get(), how));
         self.write_page(&page).await;
@@ -76,15 +86,20 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         }
     }
 
-    fn totals(&self) -> Totals {
-        // What was damaged before this start is in the totals already.
-        let damaged = self.counters.damaged.saturating_sub(self.damaged_at_start.into());
-        self.books.base.plus(&Counters { damaged, ..self.counters })
-    }
-
     fn page(&self) -> Page {
+        let ledger = self.ledger();
+        let totals = Totals {
+            accepted: ledger.accepted,
+            acknowledged: ledger.acknowledged,
+            rejected: ledger.rejected,
+            dropped: ledger.dropped,
+            evicted: ledger.evicted,
+            expired: ledger.expired,
+            deleted: ledger.deleted,
+            damaged: ledger.damaged,
+        };
         let next = self.storage.next_seq().max(Seq::FIRST).get();
-        Page { totals: self.totals(), next, owed: self.queue.owed(), leaving: None }
+        Page { totals, next, owed: self.queue.owed(), leaving: None }
     }
 
     async fn write_page(&mut self, page: &Page) {
