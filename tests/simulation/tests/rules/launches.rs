@@ -1,17 +1,14 @@
 //! Versions of the application, from launch to launch (contract, section 9).
 
-use whisperr_core::{Accepted, Device, EnqueueError};
+use whisperr_core::Device;
 use whisperr_simulation::{Options, World};
 
 /// What a launch answers: whether it reported something, or what it refused.
 fn launch(world: &mut World, version: &str, build: &str) -> Result<bool, String> {
-    let launched =
-        world.call(async |client, now| client.launch(now, Device::new("kiosk"), version, build).await);
-    match launched {
-        Ok(Accepted { seq, .. }) => Ok(seq.is_some()),
-        Err(EnqueueError::AppVersion(refused)) => Err(refused.to_string()),
-        Err(error) => panic!("{error:?}"),
-    }
+    world
+        .call(async |client, now| client.launch(now, Device::new("kiosk"), version, build).await)
+        .map(|accepted| accepted.seq.is_some())
+        .map_err(|error| error.to_string())
 }
 
 #[test]
