@@ -164,8 +164,9 @@ async fn attempt<L: Shared, C: Clock, T: Transport>(
     }
 }
 
-/// How many bytes of a body are handed to the writer at once.
-const STAGE_BYTES: usize = 256;
+/// How many bytes of a body are handed to the writer at once. A record whose JSON is longer is walked once more for
+/// each further piece: most events fit into one.
+const STAGE_BYTES: usize = 512;
 
 /// The body of a batch, read from the storage record by record while it is written.
 struct Records<'a, L> {

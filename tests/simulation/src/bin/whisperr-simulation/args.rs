@@ -10,8 +10,8 @@ use lexopt::prelude::{Long, Short, Value, ValueExt};
 use whisperr_simulation::{Choices, MediumKind, parse_choices};
 
 pub(crate) const USAGE: &str = "\
-usage: whisperr-simulation run [--medium memory|file]... [--seeds FIRST..END] [--minutes N]
-       whisperr-simulation replay --medium memory|file (--seed N | --choices FILE)
+usage: whisperr-simulation run [--medium memory|file|flash]... [--seeds FIRST..END] [--minutes N]
+       whisperr-simulation replay --medium memory|file|flash (--seed N | --choices FILE)
        whisperr-simulation planted [--seeds N]
 
 run      lives the lives of these seeds (default 0..20000) on both media and checks every promise
