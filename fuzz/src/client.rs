@@ -88,7 +88,12 @@ fn op([tag, low, high]: [u8; 3]) -> Op {
             let years = i64::from(high.cast_signed()).saturating_mul(YEAR_MS / 8);
             Op::Clock { utc: (low >= 64).then(|| UTC.saturating_add(years)) }
         }
-        14 => Op::Faults(StorageFaults { write: low % 8 == 1, remove: low % 16 == 2, read: low % 16 == 4 }),
+        14 => Op::Faults(StorageFaults {
+            write: low % 8 == 1,
+            append: low % 16 == 3,
+            remove: low % 16 == 2,
+            read: low % 16 == 4,
+        }),
         _ => Op::Crash,
     }
 }

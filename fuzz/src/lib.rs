@@ -1,10 +1,13 @@
-//! The logic of the fuzz targets: each takes any bytes and panics when the core or the queue file breaks a promise.
+//! The logic of the fuzz targets: each takes any bytes and panics when a promise is broken, by the core,
+//! the queue file, or what `whisperr-embassy` reads from a server.
 //!
 //! The fuzzer calls them under instrumentation, `cargo test` replays `corpus/` through them on
 //! stable, and `cargo run --bin client -- FILE` runs one input under a debugger.
 
+mod certificate;
 mod client;
 mod event_type;
+mod http_reply;
 mod json;
 mod life;
 mod log;
@@ -12,8 +15,10 @@ mod record;
 mod reply;
 mod retry_after;
 
+pub use certificate::certificate;
 pub use client::client;
 pub use event_type::event_type;
+pub use http_reply::http_reply;
 pub use json::json;
 pub use life::life;
 pub use log::log;

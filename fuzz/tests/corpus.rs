@@ -53,3 +53,13 @@ fn retry_after() {
 fn life() {
     replay("life", whisperr_fuzz::life);
 }
+
+#[test]
+fn http_reply() {
+    replay("http_reply", whisperr_fuzz::http_reply);
+}
+
+#[test]
+fn certificate() {
+    replay("certificate", whisperr_fuzz::certificate);
+}

@@ -29,6 +29,11 @@ pub(crate) const TEAR: u32 = PARAMETERS + 16;
 pub(crate) const VERSION: u32 = PARAMETERS + 20;
 /// The date in milliseconds, low word first: what a time server would say.
 pub(crate) const UTC: u32 = PARAMETERS + 24;
+/// The certificate authority that a device with TLS trusts: bytes of the DER, and the DER.
+pub(crate) const CA_LENGTH: u32 = PARAMETERS + 64;
+pub(crate) const CA: u32 = PARAMETERS + 68;
+/// Most bytes of it, whole words.
+pub(crate) const CA_BYTES: u32 = 1024;
 
 /// Where the oracle is: words, in this order.
 pub(crate) const ORACLE: u32 = PARAMETERS + 4096;
@@ -66,6 +71,8 @@ pub(crate) mod mode {
     pub(crate) const DRAIN: u32 = 2;
     /// A kiosk that closes after a number of events, for the measurement of its stack.
     pub(crate) const SHORT_DAY: u32 = 3;
+    /// Some events, with the date known from the start, one flush, and the end whatever came of it.
+    pub(crate) const ONE_FLUSH: u32 = 4;
 }
 
 /// What a power cut makes of what is being changed.

@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use crate::storage::{Fault, Seq, Slot, Storage};
+use crate::encode::{Encoder, ValueError};
+use crate::kept::{Kept, Trouble};
+use crate::storage::{Seq, Slot, Storage};
 
 /// Most bytes of a version and of a build of the application.
 pub const VERSION_BYTES_MAX: usize = 64;
@@ -66,13 +68,13 @@ impl Seen {
     /// Nothing was seen yet.
     pub(crate) const NOTHING: Self = Self { bytes: [0; SLOT_BYTES], len: 0 };
 
-    pub(crate) async fn load<S: Storage>(storage: &mut S) -> Result<Self, Fault<S::Error>> {
-        let mut seen = Self::NOTHING;
-        seen.len = storage.load(Slot::Application, &mut seen.bytes).await?;
-        Ok(seen)
+    /// Reads what the slot holds.
+    pub(crate) async fn load<S: Storage>(&mut self, storage: &mut Kept<S>) -> Result<(), Trouble> {
+        self.len = storage.load(Slot::Application, &mut self.bytes).await?;
+        Ok(())
     }
 
-    pub(crate) async fn store<S: Storage>(&self, storage: &mut S) -> Result<(), Fault<S::Error>> {
+    pub(crate) async fn store<S: Storage>(&self, storage: &mut Kept<S>) -> Result<(), Trouble> {
         storage.store(Slot::Application, self.bytes.get(..self.len).unwrap_or_default()).await
     }
 
@@ -80,15 +82,20 @@ impl Seen {
     /// the version before it.
     pub(crate) fn new(version: Version<'_>, event: Option<Seq>, before: Option<Version<'_>>) -> Self {
         let mut seen = Self::NOTHING;
-        let seq = event.map_or(0, Seq::get).to_le_bytes();
-        let before = before.map(|before| [before.version, before.build]).into_iter().flatten();
-        let texts = [version.version, version.build].into_iter().chain(before);
-        let texts = texts.flat_map(|text| {
-            let len = u8::try_from(text.len()).unwrap_or(u8::MAX);
-            [len].into_iter().chain(text.bytes())
-        });
-        let all = [LAYOUT, u8::from(event.is_some())].into_iter().chain(seq).chain(texts);
-        seen.len = seen.bytes.iter_mut().zip(all).map(|(to, from)| *to = from).count();
+        let mut encoder = Encoder::new(&mut seen.bytes);
+        let mut write = || {
+            encoder.bytes(&[LAYOUT, event.is_some().into()])?;
+            encoder.bytes(&event.map_or(0, Seq::get).to_le_bytes())?;
+            for Version { version, build } in [Some(version), before].into_iter().flatten() {
+                for text in [version, build] {
+                    encoder.byte(u8::try_from(text.len()).unwrap_or(u8::MAX))?;
+                    encoder.bytes(text.as_bytes())?;
+                }
+            }
+            Ok(())
+        };
+        let _it_fits: Result<(), ValueError> = write();
+        seen.len = encoder.len();
         seen
     }
 

@@ -4,6 +4,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::application::Version;
 use crate::device::{Device, LOCALE, OFFSET, TIMEZONE};
+use crate::record::TrackBody;
 
 /// The name of this SDK in automatic events.
 const SDK_NAME: &str = "whisperr-rust";
@@ -38,8 +39,15 @@ impl Automatic<'_> {
 #[derive(Debug)]
 pub(crate) struct AutomaticProperties<'a> {
     pub(crate) own: Automatic<'a>,
-    pub(crate) device: Device<'a>,
+    pub(crate) device: &'a Device<'a>,
     pub(crate) application: Option<Version<'a>>,
+}
+
+impl AutomaticProperties<'_> {
+    /// The event that they are the properties of.
+    pub(crate) const fn body(&self) -> TrackBody<'_> {
+        TrackBody { properties: self, context: &(), device: Some(self.device) }
+    }
 }
 
 impl Serialize for AutomaticProperties<'_> {

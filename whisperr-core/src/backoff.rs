@@ -1,8 +1,5 @@
 //! How long to wait after failures.
 
-use core::time::Duration;
-
-use crate::clock::millis;
 use crate::rng::Rng;
 
 /// Exponential backoff with jitter over the whole range, bounded on both sides.
@@ -18,8 +15,8 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    pub(crate) const fn new(base: Duration, cap: Duration) -> Self {
-        Self { base_ms: millis(base), cap_ms: millis(cap) }
+    pub(crate) const fn new(base_ms: u64, cap_ms: u64) -> Self {
+        Self { base_ms, cap_ms }
     }
 
     /// The longest delay at a level.
@@ -30,9 +27,9 @@ impl Backoff {
     }
 
     /// A delay at a level; none at level 0.
-    pub(crate) fn delay(self, level: u8, rng: &mut Rng) -> Duration {
+    pub(crate) fn delay_ms(self, level: u8, rng: &mut Rng) -> u64 {
         let ceiling = self.ceiling_ms(level);
-        Duration::from_millis(rng.up_to(ceiling).max(ceiling / 16).max(ceiling.min(1)))
+        rng.up_to(ceiling).max(ceiling / 16).max(ceiling.min(1))
     }
 
     /// The level above, as long as that makes a difference.
@@ -45,7 +42,7 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
+    const BACKOFF: Backoff = Backoff::new(1000, 300_000);
 
     #[test]
     fn ceilings_double_up_to_the_cap() {
@@ -59,8 +56,7 @@ mod tests {
         let mut rng = Rng::new(5);
         for level in 1..20 {
             let ceiling = BACKOFF.ceiling_ms(level);
-            let drawn: [u64; 64] =
-                core::array::from_fn(|_| u64::try_from(BACKOFF.delay(level, &mut rng).as_millis()).unwrap());
+            let drawn: [u64; 64] = core::array::from_fn(|_| BACKOFF.delay_ms(level, &mut rng));
             assert!(drawn.iter().all(|ms| (ceiling / 16..=ceiling).contains(ms)), "{level}: {drawn:?}");
             assert!(drawn.iter().any(|ms| *ms < ceiling / 4), "{level}: {drawn:?}");
             assert!(drawn.iter().any(|ms| *ms > ceiling / 4 * 3), "{level}: {drawn:?}");
@@ -79,9 +75,9 @@ mod tests {
 
     #[test]
     fn a_failure_counts_also_where_no_delay_is_longer_than_nothing() {
-        let hasty = Backoff::new(Duration::from_secs(1), Duration::ZERO);
+        let hasty = Backoff::new(1000, 0);
 
         assert_eq!([0, 1, 2].map(|level| hasty.above(level)), [1, 1, 2]);
-        assert_eq!(hasty.delay(1, &mut Rng::new(5)), Duration::ZERO);
+        assert_eq!(hasty.delay_ms(1, &mut Rng::new(5)), 0);
     }
 }

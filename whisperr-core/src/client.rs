@@ -3,13 +3,15 @@
 mod consent;
 mod ledger;
 mod lifecycle;
+mod opening;
 mod push;
 mod say;
 mod sending;
 
-pub(crate) use sending::PlanStart;
+pub(crate) use sending::{Hindrance, Judgement, PlanStart};
 
 pub use lifecycle::Session;
+pub use opening::{OpenError, Opening, Place};
 
 use ledger::Books;
 use lifecycle::Foreground;
@@ -18,11 +20,11 @@ use core::fmt;
 
 use crate::application::AppVersionError;
 use crate::clock::{Clock, Instant, UtcMillis};
-use crate::config::{Config, ConfigError};
-use crate::counters::{Counters, add};
+use crate::counters::Counters;
 use crate::delivery::{Delivery, Stop, Waiting};
 use crate::event_type::EventTypeError;
 use crate::identity::{Boot, Identity};
+use crate::kept::{Kept, Unsaid};
 use crate::message_id::MessageId;
 use crate::notice::Notice;
 use crate::opt_out::OptOut;
@@ -104,7 +106,11 @@ macro_rules! enqueue_error_from {
 enqueue_error_from! {
     EventTypeError => EventType  UserIdError => User  PushTokenError => PushToken
     AppVersionError => AppVersion  RecordError => Record
+    Fault<E> => Storage
 }
+
+/// Why the core did not accept an operation; the medium's own words are added when the application is told.
+type Refusal = EnqueueError<Unsaid>;
 
 impl<E: fmt::Debug> fmt::Display for EnqueueError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -183,15 +189,14 @@ pub struct Status {
 /// `S` is the storage; `B` the buffer in which an operation is encoded, whose length is the record
 /// limit (at most [`RECORD_BYTES_MAX`]). No method waits for the network.
 #[derive(Debug)]
-pub struct Client<S, B> {
-    storage: S,
+pub struct Client<S: Storage, B> {
+    storage: Kept<S>,
     buffer: B,
     queue: Queue,
     identity: Identity,
     push: Push,
     opt_out: OptOut,
     delivery: Delivery,
-    config: Config,
     boot: Boot,
     session: u128,
     rng: Rng,
@@ -219,107 +224,7 @@ pub struct Client<S, B> {
     damaged_at_start: u32,
 }
 
-/// Why a client could not be opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OpenError<E> {
-    /// A setting is outside its range.
-    Config(ConfigError),
-    /// The storage failed.
-    Storage(Fault<E>),
-}
-
-impl<E: fmt::Debug> fmt::Display for OpenError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Config(error) => error.fmt(f),
-            Self::Storage(fault) => fault.fmt(f),
-        }
-    }
-}
-
-impl<E: fmt::Debug> core::error::Error for OpenError<E> {}
-
 impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
-    /// Opens a client over a storage that may hold operations from before.
-    ///
-    /// `seed` is the source of every jitter and id: 128 bits of the best randomness the platform
-    /// has. Where that is poor, message ids stay unique by the boot number and the sequence, as long as
-    /// what the storage answers with `Ok` is durable.
-    ///
-    /// # Errors
-    /// [`OpenError::Config`] for a setting outside its range, [`OpenError::Storage`] when the storage
-    /// could not be read. One that cannot be written opens: what it holds is still delivered.
-    pub async fn open(
-        mut storage: S,
-        buffer: B,
-        config: &Config,
-        seed: u128,
-        now: Now,
-    ) -> Result<Self, OpenError<S::Error>> {
-        config.validate().map_err(OpenError::Config)?;
-        let boot = Boot::start(&mut storage, seed).await.map_err(OpenError::Storage)?;
-        // A medium without room, or that takes nothing, must still deliver what it holds.
-        let boot_noted = boot.store(&mut storage).await.is_ok();
-        let identity = Identity::load(&mut storage).await.map_err(OpenError::Storage)?;
-        let push = Push::load(&mut storage).await.map_err(OpenError::Storage)?;
-        let opt_out = OptOut::load(&mut storage).await.map_err(OpenError::Storage)?;
-        let queue = Queue::open(&mut storage, config).await.map_err(OpenError::Storage)?;
-        let is_fresh = queue.end() == Seq::FIRST
-            && storage.next_seq() == Seq::FIRST
-            && identity.user().is_none()
-            && identity.anonymous().is_none()
-            && opt_out == OptOut::No;
-        let session = boot.session(seed);
-        let mut rng = Rng::new(session);
-        let delivery = Delivery::new(config, rng.next_u128(), now.instant, queue.owed());
-        let counters = Counters { owed_at_start: queue.owed().into(), ..Counters::default() };
-        let mut client = Self {
-            storage,
-            buffer,
-            queue,
-            identity,
-            push,
-            opt_out,
-            delivery,
-            config: *config,
-            boot,
-            session,
-            rng,
-            started: None,
-            started_by_server: None,
-            pinned: None,
-            is_fresh,
-            unsettled: true,
-            launched: false,
-            was_opened: false,
-            foreground: None,
-            wipes: 0,
-            counters,
-            books: Books::default(),
-            damaged_at_start: 0,
-        };
-        client.learn_time(now);
-        if !boot_noted {
-            client.delivery.add_notice(Notice::Storage);
-        }
-        // Lost before this start: they were owed then, and are damaged now.
-        let damaged = client.storage.take_damaged();
-        add(&mut client.counters.owed_at_start, damaged);
-        client.note_damaged(damaged);
-        client.damaged_at_start = damaged;
-        let books = Books::open(&mut client.storage, client.queue.owed(), damaged).await;
-        client.books = books.map_err(OpenError::Storage)?;
-        if damaged > 0 {
-            client.check_carrier().await.map_err(OpenError::Storage)?;
-        }
-        let _may_fail = client.settle_launch().await;
-        if client.resume_opt_out(now).await.is_err() {
-            client.delivery.add_notice(Notice::Storage);
-        }
-        Ok(client)
-    }
-
     /// Starts delivery now; wake the runner.
     pub fn flush(&mut self) -> FlushTicket {
         self.delivery.handle_flush();
@@ -394,7 +299,8 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         let mut from = self.queue.head();
         loop {
             let buffer = record_buffer(&mut self.buffer);
-            let Some(stored) = self.storage.read(from, buffer).await? else { return Ok(None) };
+            let found = self.storage.read(from, buffer).await;
+            let Some(stored) = found.map_err(|trouble| self.storage.told(trouble))? else { return Ok(None) };
             if let Ok(Record::Track(track)) = Record::decode(buffer.get(..stored.len).unwrap_or_default()) {
                 return Ok(dating.date(track.moment).map(|(date, _)| date));
             }
@@ -404,7 +310,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
 
     /// The storage, for what only the platform knows of it.
     pub const fn storage(&mut self) -> &mut S {
-        &mut self.storage
+        self.storage.storage()
     }
 
     /// Tells the application something that the platform noticed; returns whether the runner must be woken.
@@ -412,9 +318,25 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         self.delivery.add_notice(notice)
     }
 
+    /// What the application is told of an operation.
+    fn answer<T>(&mut self, done: Result<T, Refusal>) -> Result<T, EnqueueError<S::Error>> {
+        done.map_err(|refusal| match refusal {
+            EnqueueError::EventType(error) => EnqueueError::EventType(error),
+            EnqueueError::User(error) => EnqueueError::User(error),
+            EnqueueError::PushToken(error) => EnqueueError::PushToken(error),
+            EnqueueError::AppVersion(error) => EnqueueError::AppVersion(error),
+            EnqueueError::Record(error) => EnqueueError::Record(error),
+            EnqueueError::Full { operations_max, bytes_max } => {
+                EnqueueError::Full { operations_max, bytes_max }
+            }
+            EnqueueError::NotPersistent => EnqueueError::NotPersistent,
+            EnqueueError::Storage(trouble) => EnqueueError::Storage(self.storage.told(trouble)),
+        })
+    }
+
     fn learn_time(&mut self, now: Now) {
         if self.started.is_none() {
-            self.started = now.utc.map(|utc| utc.before(now.instant.since(Instant::START)));
+            self.started = now.utc.map(|utc| utc.before_ms(now.instant.as_millis()));
         }
     }
 
@@ -423,7 +345,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     fn learn_server_time(&mut self, now: Now, reply: &Reply) {
         if self.started_by_server.is_none() && matches!(reply.status, 200..300) {
             let date = reply.date.filter(|date| is_plausible(*date));
-            self.started_by_server = date.map(|date| date.before(now.instant.since(Instant::START)));
+            self.started_by_server = date.map(|date| date.before_ms(now.instant.as_millis()));
         }
     }
 }

@@ -27,7 +27,12 @@ impl Instant {
     /// The moment `delay` later, in whole milliseconds, at most the largest moment there is.
     #[must_use]
     pub const fn after(self, delay: Duration) -> Self {
-        Self(self.0.saturating_add(millis(delay)))
+        self.after_ms(millis(delay))
+    }
+
+    /// The same, for delays that were computed: a [`Duration`] of them costs a division on the way in.
+    pub(crate) const fn after_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
     }
 
     /// Time from `earlier` to this moment; zero when `earlier` is not earlier.
@@ -57,13 +62,21 @@ impl UtcMillis {
     /// The moment `delay` earlier, saturating.
     #[must_use]
     pub const fn before(self, delay: Duration) -> Self {
-        Self(self.0.saturating_sub_unsigned(millis(delay)))
+        self.before_ms(millis(delay))
     }
 
     /// The moment `delay` later, saturating.
     #[must_use]
     pub const fn after(self, delay: Duration) -> Self {
-        Self(self.0.saturating_add_unsigned(millis(delay)))
+        self.after_ms(millis(delay))
+    }
+
+    pub(crate) const fn before_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_sub_unsigned(ms))
+    }
+
+    pub(crate) const fn after_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add_unsigned(ms))
     }
 }
 
@@ -92,6 +105,7 @@ impl<T: Clock + ?Sized> Clock for &T {
 }
 
 /// Whole milliseconds of a duration, saturating: the core's only unit of time.
+#[inline(never)] // Some twenty callers, and 64-bit arithmetic is long on a 32-bit processor.
 pub(crate) const fn millis(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1000).saturating_add(duration.subsec_millis() as u64)
 }

@@ -15,8 +15,6 @@
 
 mod failure;
 
-use core::time::Duration;
-
 use crate::backoff::Backoff;
 use crate::batch::{Batch, BatchLimit};
 use crate::clock::{Instant, UtcMillis, millis};
@@ -181,15 +179,13 @@ impl Delivery {
     #[must_use]
     pub fn new(config: &Config, seed: u128, now: Instant, owed: u32) -> Self {
         let mut rng = Rng::new(seed);
-        let start = now.after(Duration::from_millis(rng.up_to(millis(config.flush_interval))));
+        let start = now.after_ms(rng.up_to(millis(config.flush_interval)));
         let held = (owed > 0).then_some(start);
+        let (base, cap) = (millis(config.retry_base_delay), millis(config.max_retry_delay));
         Self {
             config: *config,
-            backoff: Backoff::new(config.retry_base_delay, config.max_retry_delay),
-            refusal_backoff: Backoff::new(
-                Duration::from_millis((millis(config.retry_base_delay) / REFUSAL_FRACTION).max(1)),
-                config.max_retry_delay,
-            ),
+            backoff: Backoff::new(base, cap),
+            refusal_backoff: Backoff::new((base / REFUSAL_FRACTION).max(1), cap),
             pace: Pace::new(config.flush_interval),
             rng,
             state: State::Waiting { until: held, not_before: held },
@@ -210,6 +206,11 @@ impl Delivery {
             server_offset: None,
             notices: Pending::default(),
         }
+    }
+
+    /// The settings, which are kept here for the whole client.
+    pub(crate) const fn config(&self) -> &Config {
+        &self.config
     }
 
     /// An operation was accepted; `owed` counts it. Returns whether the driver must be woken.
@@ -245,7 +246,7 @@ impl Delivery {
         let early = self.rng.up_to(if self.started { interval / 4 } else { interval / 2 });
         self.started = true;
         if let State::Waiting { until, .. } = &mut self.state {
-            *until = Some(now.after(Duration::from_millis(interval.saturating_sub(early))));
+            *until = Some(now.after_ms(interval.saturating_sub(early)));
         }
     }
 
@@ -430,8 +431,8 @@ impl Delivery {
                     self.settle(now, batch, Exit::Dropped { status: status.unwrap_or_default() });
                 } else {
                     self.shrink_run(batch, status == Some(413));
-                    let delay = self.refusal_backoff.delay(self.refusals, &mut self.rng);
-                    self.state = State::BackingOff { until: now.after(delay), firm: false };
+                    let delay = self.refusal_backoff.delay_ms(self.refusals, &mut self.rng);
+                    self.state = State::BackingOff { until: now.after_ms(delay), firm: false };
                 }
             }
             Outcome::Auth => {
@@ -443,7 +444,7 @@ impl Delivery {
                 // At most one probe in `max_retry_delay`, with jitter on top.
                 let delay = millis(self.config.max_retry_delay);
                 let delay = delay.saturating_add(self.rng.up_to(delay / 4));
-                self.state = State::AuthRefused { until: now.after(Duration::from_millis(delay)) };
+                self.state = State::AuthRefused { until: now.after_ms(delay) };
             }
             Outcome::Retry => self.handle_failure(now, utc, reply),
         }
@@ -489,16 +490,16 @@ impl Delivery {
         let State::Settling { batch, exit, .. } = self.state else { return None };
         if !removed {
             self.storage_failed();
-            let delay = self.backoff.delay(self.faults, &mut self.rng);
-            self.state = State::Settling { batch, exit, until: now.after(delay) };
+            let delay = self.backoff.delay_ms(self.faults, &mut self.rng);
+            self.state = State::Settling { batch, exit, until: now.after_ms(delay) };
             return None;
         }
         self.faults = 0;
         self.due = self.due.saturating_sub(batch.count.into());
-        let refusals = self.refusal_backoff.delay(self.refusals, &mut self.rng);
-        let pause = self.pace.pause(&mut self.rng).max(refusals);
-        let until = now.after(pause);
-        self.state = if self.due > 0 && !pause.is_zero() {
+        let refusals = self.refusal_backoff.delay_ms(self.refusals, &mut self.rng);
+        let pause = self.pace.draw_ms(&mut self.rng).max(refusals);
+        let until = now.after_ms(pause);
+        self.state = if self.due > 0 && pause > 0 {
             State::BackingOff { until, firm: false }
         } else {
             State::Waiting { until: None, not_before: Some(until) }
@@ -509,7 +510,7 @@ impl Delivery {
     /// The storage could not be read while a batch was formed or sent.
     pub fn handle_storage_fault(&mut self, now: Instant) {
         self.storage_failed();
-        let again = now.after(self.backoff.delay(self.faults, &mut self.rng));
+        let again = now.after_ms(self.backoff.delay_ms(self.faults, &mut self.rng));
         self.flush = false;
         // What the server was promised, or is to be told, is not forgotten over it.
         match &mut self.state {

@@ -256,7 +256,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// Writes one whole object; `()` and `None` become the empty one.
-    pub(crate) fn object<P: Properties + ?Sized>(&mut self, value: &P) -> Result<(), ValueError> {
+    pub(crate) fn object(&mut self, value: &dyn Properties) -> Result<(), ValueError> {
         let start = self.len;
         self.depth = 0;
         value.encode(self)?;

@@ -1,6 +1,7 @@
 //! Several records copied out of the storage at once, so that the lock is taken once for them.
 
-use crate::storage::{Fault, Seq, Storage, Stored};
+use crate::kept::{Kept, Trouble};
+use crate::storage::{Seq, Storage, Stored};
 
 /// Most records under one lock: a caller of `track` waits for no more than these.
 const RECORDS_MAX: usize = 16;
@@ -8,28 +9,32 @@ const RECORDS_MAX: usize = 16;
 /// Where copied records lie in the buffer they were copied into.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fetched {
-    records: [Option<Stored>; RECORDS_MAX],
+    // Side by side and not in pairs, which would have a third of padding: futures hold several of these.
+    seqs: [Seq; RECORDS_MAX],
+    lens: [usize; RECORDS_MAX],
+    count: usize,
 }
 
 impl Fetched {
     /// Copies records in `from..=last` into `buffer`, as many as fit. A first one that is larger
     /// than the buffer is named all the same.
     pub(crate) async fn read<S: Storage>(
-        storage: &mut S,
+        storage: &mut Kept<S>,
         mut from: Seq,
         last: Seq,
         buffer: &mut [u8],
-    ) -> Result<Self, Fault<S::Error>> {
-        let mut fetched = Self { records: [None; RECORDS_MAX] };
+    ) -> Result<Self, Trouble> {
+        let mut fetched = Self { seqs: [Seq::FIRST; RECORDS_MAX], lens: [0; RECORDS_MAX], count: 0 };
         let mut used = 0_usize;
-        for record in &mut fetched.records {
+        for (seq, len) in fetched.seqs.iter_mut().zip(&mut fetched.lens) {
             let free = buffer.get_mut(used..).unwrap_or_default();
             let room = free.len();
             let Some(stored) = storage.read(from, free).await? else { break };
             if stored.seq > last || (stored.len > room && used > 0) {
                 break;
             }
-            *record = Some(stored);
+            (*seq, *len) = (stored.seq, stored.len);
+            fetched.count = fetched.count.saturating_add(1);
             used = used.saturating_add(stored.len);
             from = stored.seq.next();
             if stored.len > room {
@@ -41,18 +46,23 @@ impl Fetched {
 
     /// The last one's number.
     pub(crate) fn last(&self) -> Option<Seq> {
-        self.records.iter().flatten().last().map(|stored| stored.seq)
+        self.stored().last().map(|stored| stored.seq)
     }
 
     /// The records in order, with their bytes; none for one that did not fit.
     pub(crate) fn iter<'a>(&'a self, buffer: &'a [u8]) -> impl Iterator<Item = (Stored, &'a [u8])> {
         let mut start = 0_usize;
-        self.records.iter().flatten().map(move |stored| {
+        self.stored().map(move |stored| {
             let end = start.saturating_add(stored.len);
             let record = buffer.get(start..end).unwrap_or_default();
             start = end;
-            (*stored, record)
+            (stored, record)
         })
+    }
+
+    fn stored(&self) -> impl Iterator<Item = Stored> {
+        let records = self.seqs.iter().zip(&self.lens).take(self.count);
+        records.map(|(seq, len)| Stored { seq: *seq, len: *len })
     }
 }
 
@@ -65,7 +75,7 @@ mod tests {
 
     /// Numbers, true lengths and copied bytes of what is fetched from records of these lengths.
     fn fetched(lengths: &[usize], from: u64, last: u64, buffer: &mut [u8]) -> Vec<(u64, usize, usize)> {
-        let mut storage = MemoryStorage::new(std::vec![0; 4096]);
+        let mut storage = Kept::new(MemoryStorage::new(std::vec![0; 4096]));
         for (seq, len) in (1..).zip(lengths) {
             let record = std::vec![seq as u8; *len];
             ready(storage.append(Seq::new(seq), &record)).unwrap().unwrap();

@@ -1,11 +1,14 @@
 //! Who the device speaks of: the current user, the anonymous visitor, the device itself.
 
 use crate::dating::{DATING_BYTES, Dating};
+use crate::encode::{Encoder, ValueError};
+use crate::kept::{Kept, Trouble};
 use crate::message_id::uuid_v4;
 #[cfg(whisperr_planted)]
 use crate::planted::{self, Bug};
 use crate::rng::{Rng, mix};
-use crate::storage::{Fault, Slot, Storage};
+use crate::storage::{Slot, Storage};
+use crate::tree::Reader;
 use crate::user::{USER_ID_BYTES_MAX, UserId};
 
 /// The state of identity, as last written to its slots. Memory follows the storage, never leads it.
@@ -17,12 +20,20 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    pub(crate) async fn load<S: Storage>(storage: &mut S) -> Result<Self, Fault<S::Error>> {
-        let mut user = [0; USER_ID_BYTES_MAX];
-        let user_len = storage.load(Slot::Identity, &mut user).await?;
-        let mut anonymous = [0; 16];
-        let known = storage.load(Slot::Anonymous, &mut anonymous).await? == anonymous.len();
-        Ok(Self { user, user_len, anonymous: known.then_some(anonymous) })
+    /// Nobody.
+    pub(crate) const NOBODY: Self = Self { user: [0; USER_ID_BYTES_MAX], user_len: 0, anonymous: None };
+
+    /// Takes what the slot of the user holds.
+    pub(crate) fn take_user(&mut self, slot: &[u8]) {
+        if let Some(user) = self.user.get_mut(..slot.len()) {
+            user.copy_from_slice(slot);
+            self.user_len = slot.len();
+        }
+    }
+
+    /// Takes what the slot of the visitor holds.
+    pub(crate) fn take_anonymous(&mut self, slot: &[u8]) {
+        self.anonymous = slot.try_into().ok();
     }
 
     pub(crate) fn user(&self) -> Option<UserId<'_>> {
@@ -36,26 +47,25 @@ impl Identity {
 
     pub(crate) async fn set_user<S: Storage>(
         &mut self,
-        storage: &mut S,
+        storage: &mut Kept<S>,
         user: UserId<'_>,
-    ) -> Result<(), Fault<S::Error>> {
+    ) -> Result<(), Trouble> {
         let id = user.as_str().as_bytes();
         // The same user again costs no write: flash wears out.
         if self.user.get(..self.user_len) == Some(id) {
             return Ok(());
         }
         storage.store(Slot::Identity, id).await?;
-        self.user.iter_mut().zip(id).for_each(|(to, from)| *to = *from);
-        self.user_len = id.len();
+        self.take_user(id);
         Ok(())
     }
 
     /// The anonymous id, made on first use and stored before anything carries it.
     pub(crate) async fn ensure_anonymous<S: Storage>(
         &mut self,
-        storage: &mut S,
+        storage: &mut Kept<S>,
         rng: &mut Rng,
-    ) -> Result<[u8; 16], Fault<S::Error>> {
+    ) -> Result<[u8; 16], Trouble> {
         if let Some(id) = self.anonymous {
             return Ok(id);
         }
@@ -70,7 +80,7 @@ impl Identity {
 
     /// Forgets the user and the visitor. The visitor goes first: a cut between the two leaves the
     /// user signed in, as if the call had not been made, and never links two people.
-    pub(crate) async fn reset<S: Storage>(&mut self, storage: &mut S) -> Result<(), Fault<S::Error>> {
+    pub(crate) async fn reset<S: Storage>(&mut self, storage: &mut Kept<S>) -> Result<(), Trouble> {
         #[cfg(whisperr_planted)]
         if planted::is(Bug::ForgetReset) {
             self.user_len = 0;
@@ -108,29 +118,27 @@ pub(crate) struct Boot {
 const BOOT_HEAD: usize = 12;
 
 impl Boot {
-    /// Counts this start and mixes its seed into what earlier ones left.
-    pub(crate) async fn start<S: Storage>(storage: &mut S, seed: u128) -> Result<Self, Fault<S::Error>> {
-        let mut buffer = [0; BOOT_HEAD + DATING_BYTES];
-        let len = storage.load(Slot::Boot, &mut buffer).await?;
-        let stored = buffer.get(..len).unwrap_or_default();
-        let (number, entropy, dating) = match stored.split_first_chunk::<BOOT_HEAD>() {
-            Some(([n0, n1, n2, n3, entropy @ ..], dating)) => {
-                let number = u32::from_le_bytes([*n0, *n1, *n2, *n3]);
-                (number, u64::from_le_bytes(*entropy), Dating::from_bytes(dating))
-            }
-            None => (0, 0, Dating::default()),
-        };
+    /// Counts this start and mixes its seed into what earlier ones left in the slot.
+    pub(crate) fn start(slot: &[u8], seed: u128) -> Self {
+        let mut reader = Reader::new(slot);
+        let number = reader.array().map_or(0, u32::from_le_bytes);
+        let entropy = reader.array().map_or(0, u64::from_le_bytes);
+        let dating = Dating::from_bytes(reader.rest());
         let fresh = mix(seed as u64).wrapping_add(mix((seed >> 64) as u64 ^ 0x5eed));
-        Ok(Self { number: number.wrapping_add(1), entropy: mix(entropy ^ fresh), dating })
+        Self { number: number.wrapping_add(1).max(1), entropy: mix(entropy ^ fresh), dating }
     }
 
     /// Writes the state of this boot down.
-    pub(crate) async fn store<S: Storage>(&self, storage: &mut S) -> Result<(), Fault<S::Error>> {
+    pub(crate) async fn store<S: Storage>(&self, storage: &mut Kept<S>) -> Result<(), Trouble> {
         let mut buffer = [0; BOOT_HEAD + DATING_BYTES];
-        let head = self.number.to_le_bytes().into_iter().chain(self.entropy.to_le_bytes());
-        let bytes = head.chain(self.dating.to_bytes());
-        buffer.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        let _it_fits = self.encode(&mut Encoder::new(&mut buffer));
         storage.store(Slot::Boot, &buffer).await
+    }
+
+    fn encode(&self, encoder: &mut Encoder<'_>) -> Result<(), ValueError> {
+        encoder.bytes(&self.number.to_le_bytes())?;
+        encoder.bytes(&self.entropy.to_le_bytes())?;
+        encoder.bytes(self.dating.as_bytes())
     }
 
     /// What tells the message ids of this boot from those of every other boot and device.
@@ -138,5 +146,22 @@ impl Boot {
         let high = mix(self.entropy ^ (seed >> 64) as u64);
         let low = mix(high ^ seed as u64 ^ self.number as u64);
         ((high as u128) << 64) | low as u128
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boots_count_from_1_also_behind_the_last_number() {
+        for (before, number) in [(None, 1), (Some(0), 1), (Some(7), 8), (Some(u32::MAX), 1)] {
+            let mut slot = [0; BOOT_HEAD];
+            let slot = before.map_or(&[][..], |before: u32| {
+                slot[..4].copy_from_slice(&before.to_le_bytes());
+                &slot
+            });
+            assert_eq!(Boot::start(slot, 5).number, number, "behind {before:?}");
+        }
     }
 }

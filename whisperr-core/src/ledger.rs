@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::counters::Counters;
-use crate::storage::{Fault, Seq, SeqRange, Slot, Storage};
+use crate::kept::{Kept, Trouble};
+use crate::storage::{Seq, SeqRange, Slot, Storage};
 
 /// The layout of the slot written by this version.
 const LAYOUT: u8 = 1;
@@ -96,7 +97,7 @@ pub(crate) struct Page {
 
 impl Page {
     /// What the slot holds; a layout of another version is as if nothing was written down.
-    pub(crate) async fn load<S: Storage>(storage: &mut S) -> Result<Option<Self>, Fault<S::Error>> {
+    pub(crate) async fn load<S: Storage>(storage: &mut Kept<S>) -> Result<Option<Self>, Trouble> {
         let mut bytes = [0; SLOT_BYTES];
         let len = storage.load(Slot::Ledger, &mut bytes).await?;
         Ok(match bytes.get(..len).and_then(<[u8]>::split_first) {
@@ -105,7 +106,7 @@ impl Page {
         })
     }
 
-    pub(crate) async fn store<S: Storage>(&self, storage: &mut S) -> Result<(), Fault<S::Error>> {
+    pub(crate) async fn store<S: Storage>(&self, storage: &mut Kept<S>) -> Result<(), Trouble> {
         let mut bytes = [LAYOUT; SLOT_BYTES];
         let len = match bytes.get_mut(1..).map(|free| postcard::to_slice(self, free)) {
             Some(Ok(page)) => page.len().saturating_add(1),
@@ -178,7 +179,7 @@ mod tests {
     /// The published format: a change here needs a new layout byte and a reader for both.
     #[test]
     fn layout_1_stays_as_it_is() {
-        let mut storage = MemoryStorage::new([0; 512]);
+        let mut storage = Kept::new(MemoryStorage::new([0; 512]));
         let totals =
             Totals { accepted: 300, acknowledged: 2, rejected: 1, damaged: 127, ..Totals::default() };
         let page = Page { totals, next: 301, owed: 170, leaving: None };

@@ -117,6 +117,7 @@ mod event_type;
 mod fetch;
 mod identity;
 mod json;
+mod kept;
 mod key;
 mod ledger;
 mod memory;
@@ -150,7 +151,8 @@ pub use base_url::{BASE_URL_BYTES_MAX, BaseUrl, BaseUrlError, DEFAULT_BASE_URL};
 pub use batch::{Batch, BatchLimit};
 pub use channel::{Channel, ChannelKind, Consent};
 pub use client::{
-    Accepted, Client, EnqueueError, FlushProgress, FlushTicket, Now, OpenError, Session, Status,
+    Accepted, Client, EnqueueError, FlushProgress, FlushTicket, Now, OpenError, Opening, Place, Session,
+    Status,
 };
 pub use clock::{Clock, Instant, UtcMillis};
 pub use config::{BATCH_EVENTS_MAX, Config, ConfigError, Overflow};

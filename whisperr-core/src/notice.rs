@@ -241,4 +241,33 @@ mod tests {
         assert_eq!(pending.take(), None);
         assert!(pending.add(Notice::Evicted { count: 1 }));
     }
+
+    #[test]
+    fn somebody_is_woken_for_the_first_of_a_kind_and_for_nothing_once_more() {
+        let first = [
+            Notice::Damaged { count: 1 },
+            Notice::Evicted { count: 2 },
+            Notice::Expired { count: 3 },
+            Notice::Dropped { count: 4, status: 404 },
+            Notice::Rejected { count: 5 },
+            Notice::RetryExhausted { attempts: 6, status: None },
+            Notice::Auth { status: 403 },
+            Notice::NewerFormat,
+            Notice::Storage,
+        ];
+        let mut pending = Pending::default();
+        assert!(!pending.add(Notice::Evicted { count: 0 }), "nothing was evicted");
+        for notice in first {
+            assert!(pending.add(notice), "{notice:?}");
+            assert!(!pending.add(notice), "{notice:?}");
+        }
+        assert_eq!(pending.take(), Some(Notice::Damaged { count: 2 }));
+        assert!(pending.add(Notice::Damaged { count: 1 }));
+        // Losses are told before what explains a standstill.
+        let told: [_; 9] = core::array::from_fn(|_| pending.take().map(|notice| notice.kind()));
+        use NoticeKind::{Auth, Dropped, Persistence, RetryExhausted};
+        let expected =
+            [Persistence, Dropped, Dropped, Dropped, Dropped, RetryExhausted, Auth, Persistence, Persistence];
+        assert_eq!((told, pending.take()), (expected.map(Some), None));
+    }
 }

@@ -135,6 +135,11 @@ impl<'a, T> Identify<'a, T> {
     /// Sets the traits, which the server merges: see [`Properties`](crate::Properties).
     #[must_use]
     pub fn traits<U>(self, traits: U) -> Identify<'a, U> {
+        self.with(traits)
+    }
+
+    /// The same identify with these traits.
+    const fn with<U>(&self, traits: U) -> Identify<'a, U> {
         let Self {
             user,
             traits: _,
@@ -145,7 +150,7 @@ impl<'a, T> Identify<'a, T> {
             channels,
             device,
             require_persistence,
-        } = self;
+        } = *self;
         Identify { user, traits, preferred, email, phone, push_token, channels, device, require_persistence }
     }
 
@@ -195,19 +200,7 @@ impl<'a, T> Identify<'a, T> {
     /// The same identify with its traits borrowed, to set what goes with it.
     #[must_use]
     pub const fn by_ref(&self) -> Identify<'_, Borrowed<'_, T>> {
-        let Self { user, traits, preferred, email, phone, push_token, channels, device, require_persistence } =
-            self;
-        Identify {
-            require_persistence: *require_persistence,
-            user,
-            traits: Borrowed::new(traits),
-            preferred: *preferred,
-            email,
-            phone,
-            push_token: *push_token,
-            channels,
-            device: *device,
-        }
+        self.with(Borrowed::new(&self.traits))
     }
 
     /// Sets the device, unless one is set.
@@ -224,13 +217,15 @@ impl<'a, T> Identify<'a, T> {
         self
     }
 
-    /// The explicit channels, without blank ones.
-    pub(crate) fn explicit(&self) -> impl Iterator<Item = Channel<'a>> + Clone + use<'a, T> {
-        self.channels.iter().copied().filter_map(Channel::trimmed)
+    /// The same identify without its traits.
+    pub(crate) const fn plain(&self) -> Identify<'a> {
+        self.with(())
     }
+}
 
-    /// Email and phone, without blank ones.
-    pub(crate) fn shortcuts(&self) -> impl Iterator<Item = Channel<'a>> + Clone + use<'a, T> {
-        [Channel::email(self.email), Channel::sms(self.phone)].into_iter().filter_map(Channel::trimmed)
+impl<'a> Identify<'a> {
+    /// The explicit channels, without blank ones.
+    pub(crate) fn explicit(&self) -> impl Iterator<Item = Channel<'a>> + Clone + use<'a> {
+        self.channels.iter().copied().filter_map(Channel::trimmed)
     }
 }

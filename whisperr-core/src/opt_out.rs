@@ -1,6 +1,7 @@
 //! The choice not to be recorded (contract, section 8).
 
-use crate::storage::{Fault, Seq, Slot, Storage};
+use crate::kept::{Kept, Trouble};
+use crate::storage::{Seq, Slot, Storage};
 
 /// How far an opt-out is. It begins before anything is deleted, so that a crash at any point ends in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,29 +18,35 @@ const BEGUN: u8 = 1;
 const DONE: u8 = 2;
 
 impl OptOut {
-    pub(crate) async fn load<S: Storage>(storage: &mut S) -> Result<Self, Fault<S::Error>> {
-        let mut state = [0; 16];
-        let len = storage.load(Slot::Consent, &mut state).await?;
-        Ok(match state.get(..len) {
-            Some([]) => Self::No,
-            Some([DONE, farewell @ ..]) => {
+    /// What the slot says.
+    pub(crate) fn of(slot: &[u8]) -> Self {
+        match slot {
+            [] => Self::No,
+            [DONE, farewell @ ..] => {
                 let farewell = farewell.first_chunk().map(|seq| u64::from_le_bytes(*seq));
                 Self::Done { farewell: farewell.filter(|seq| *seq > 0).map(Seq::new) }
             }
             // Whatever a later version writes here, it is no consent.
             _ => Self::Begun,
-        })
+        }
     }
 
-    pub(crate) async fn store<S: Storage>(self, storage: &mut S) -> Result<(), Fault<S::Error>> {
-        match self {
-            Self::No => storage.store(Slot::Consent, &[]).await,
-            Self::Begun => storage.store(Slot::Consent, &[BEGUN]).await,
-            Self::Done { farewell } => {
-                let [s0, s1, s2, s3, s4, s5, s6, s7] = farewell.map_or(0, Seq::get).to_le_bytes();
-                storage.store(Slot::Consent, &[DONE, s0, s1, s2, s3, s4, s5, s6, s7]).await
+    pub(crate) async fn store<S: Storage>(self, storage: &mut Kept<S>) -> Result<(), Trouble> {
+        let mut value = [DONE; 9];
+        let len = match self {
+            Self::No => 0,
+            Self::Begun => {
+                value = [BEGUN; 9];
+                1
             }
-        }
+            Self::Done { farewell } => {
+                if let Some((_, seq)) = value.split_first_chunk_mut::<1>() {
+                    seq.copy_from_slice(&farewell.map_or(0, Seq::get).to_le_bytes());
+                }
+                value.len()
+            }
+        };
+        storage.store(Slot::Consent, value.get(..len).unwrap_or_default()).await
     }
 
     /// The operation that opts the push token out.

@@ -76,8 +76,8 @@ impl Pace {
     }
 
     /// The next pause, with jitter over its second half.
-    pub(crate) fn pause(&self, rng: &mut Rng) -> Duration {
-        Duration::from_millis(self.pause_ms.saturating_sub(rng.up_to(self.pause_ms / 2)))
+    pub(crate) fn draw_ms(&self, rng: &mut Rng) -> u64 {
+        self.pause_ms.saturating_sub(rng.up_to(self.pause_ms / 2))
     }
 }
 
@@ -154,12 +154,12 @@ mod tests {
     fn pauses_keep_to_the_second_half_and_use_it() {
         let mut rng = Rng::new(5);
         let pace = started();
-        let drawn: [u64; 64] = core::array::from_fn(|_| pace.pause(&mut rng).as_secs());
+        let drawn: [u64; 64] = core::array::from_fn(|_| pace.draw_ms(&mut rng));
 
-        assert!(drawn.iter().all(|seconds| (300..=600).contains(seconds)), "{drawn:?}");
-        assert!(drawn.iter().any(|seconds| *seconds < 350), "{drawn:?}");
-        assert!(drawn.iter().any(|seconds| *seconds > 550), "{drawn:?}");
-        assert_eq!(Pace::new(INTERVAL).pause(&mut rng), Duration::ZERO);
+        assert!(drawn.iter().all(|ms| (300_000..=600_000).contains(ms)), "{drawn:?}");
+        assert!(drawn.iter().any(|ms| *ms < 350_000), "{drawn:?}");
+        assert!(drawn.iter().any(|ms| *ms > 550_000), "{drawn:?}");
+        assert_eq!(Pace::new(INTERVAL).draw_ms(&mut rng), 0);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The push token that was last delivered, and for whom (contract, section 7).
 
 use crate::channel::Channel;
+use crate::encode::{Encoder, ValueError};
+use crate::kept::{Kept, Trouble};
 use crate::push_token::{PUSH_TOKEN_BYTES_MAX, PushMetadata, PushToken};
-use crate::storage::{Fault, SLOT_BYTES_MAX, Seq, Slot, Storage};
+use crate::storage::{SLOT_BYTES_MAX, Seq, Slot, Storage};
 use crate::user::{USER_ID_BYTES_MAX, UserId};
 
 /// The layout of the slot written by this version.
@@ -20,42 +22,57 @@ pub(crate) struct Pair {
     len: usize,
 }
 
+/// Where the token of an operation comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Carried<'a> {
+    /// The call said it.
+    Said(&'a str),
+    /// It waited for somebody to be identified.
+    Held,
+}
+
 impl Pair {
-    /// What the slot holds; a layout of another version is as if there was none.
-    pub(crate) async fn load<S: Storage>(storage: &mut S) -> Result<Self, Fault<S::Error>> {
-        let mut pair = Self { bytes: [0; SLOT_BYTES_MAX], len: 0 };
-        pair.len = storage.load(Slot::Push, &mut pair.bytes).await?;
-        Ok(pair)
+    /// None.
+    pub(crate) const NONE: Self = Self { bytes: [0; SLOT_BYTES_MAX], len: 0 };
+
+    /// Reads what the slot holds; a layout of another version is as if there was none.
+    pub(crate) async fn load<S: Storage>(&mut self, storage: &mut Kept<S>) -> Result<(), Trouble> {
+        self.len = storage.load(Slot::Push, &mut self.bytes).await?;
+        Ok(())
     }
 
-    /// This token, delivered for this user by the operation `seq`.
-    pub(crate) fn new(seq: Seq, user: UserId<'_>, token: &str) -> Self {
-        let mut bytes = [0; SLOT_BYTES_MAX];
+    /// Becomes this token, delivered for this user by the operation `seq`.
+    fn set(&mut self, seq: Seq, user: UserId<'_>, token: &str) {
         let (user, token) = (user.as_str().as_bytes(), token.as_bytes());
-        let user_len = u16::try_from(user.len()).unwrap_or(u16::MAX).to_le_bytes();
-        let head = [VERSION].into_iter().chain(seq.get().to_le_bytes()).chain(user_len);
-        let all = head.chain(user.iter().copied()).chain(token.iter().copied());
-        let len = bytes.iter_mut().zip(all).map(|(to, from)| *to = from).count();
-        Self { bytes, len }
+        let user_len = u16::try_from(user.len()).unwrap_or(u16::MAX);
+        let mut encoder = Encoder::new(&mut self.bytes);
+        let mut write = || {
+            encoder.byte(VERSION)?;
+            encoder.bytes(&seq.get().to_le_bytes())?;
+            encoder.bytes(&user_len.to_le_bytes())?;
+            encoder.bytes(user)?;
+            encoder.bytes(token)
+        };
+        let _it_fits: Result<(), ValueError> = write();
+        self.len = encoder.len();
     }
 
-    /// The operation that carries the pair, its user and its token.
-    fn parts(&self) -> Option<(Seq, UserId<'_>, &str)> {
-        let (head, rest) = self.bytes.get(..self.len)?.split_first_chunk::<HEAD>()?;
+    /// The operation that carries the pair in a slot, its user and its token.
+    fn parts(slot: &[u8]) -> Option<(Seq, UserId<'_>, &str)> {
+        let (head, rest) = slot.split_first_chunk::<HEAD>()?;
         let [VERSION, seq @ .., u0, u1] = head else { return None };
         let (user, token) = rest.split_at_checked(usize::from(u16::from_le_bytes([*u0, *u1])))?;
         let user = UserId::parse(core::str::from_utf8(user).ok()?).ok()?;
         Some((Seq::new(u64::from_le_bytes(*seq)), user, core::str::from_utf8(token).ok()?))
     }
 
-    /// The operation that carries it.
-    pub(crate) fn seq(&self) -> Option<Seq> {
-        self.parts().map(|(seq, ..)| seq)
+    fn slot(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
     }
 
     /// Whose token it is, and the token.
     pub(crate) fn get(&self) -> Option<(UserId<'_>, &str)> {
-        self.parts().map(|(_, user, token)| (user, token))
+        Self::parts(self.slot()).map(|(_, user, token)| (user, token))
     }
 
     /// The token, if it is this user's.
@@ -76,10 +93,17 @@ pub(crate) struct Push {
 }
 
 impl Push {
-    pub(crate) async fn load<S: Storage>(storage: &mut S) -> Result<Self, Fault<S::Error>> {
-        let carrier = Pair::load(storage).await?.seq();
-        let held = [0; PUSH_TOKEN_BYTES_MAX];
-        Ok(Self { carrier, held, held_len: 0, held_metadata: PushMetadata::NONE })
+    /// Nothing.
+    pub(crate) const NOTHING: Self = Self {
+        carrier: None,
+        held: [0; PUSH_TOKEN_BYTES_MAX],
+        held_len: 0,
+        held_metadata: PushMetadata::NONE,
+    };
+
+    /// Takes what the slot of the pair holds.
+    pub(crate) fn take_pair(&mut self, slot: &[u8]) {
+        self.carrier = Pair::parts(slot).map(|(seq, ..)| seq);
     }
 
     /// The operation that carries the remembered pair.
@@ -87,19 +111,27 @@ impl Push {
         self.carrier
     }
 
-    /// Remembers a pair.
+    /// Remembers that the operation `seq` carries this token, or the one that is held, for this user.
     pub(crate) async fn remember<S: Storage>(
         &mut self,
-        storage: &mut S,
-        pair: &Pair,
-    ) -> Result<(), Fault<S::Error>> {
-        storage.store(Slot::Push, pair.bytes.get(..pair.len).unwrap_or_default()).await?;
-        self.carrier = pair.seq();
+        storage: &mut Kept<S>,
+        seq: Seq,
+        user: UserId<'_>,
+        token: Carried<'_>,
+    ) -> Result<(), Trouble> {
+        let mut pair = Pair::NONE;
+        match (token, self.held()) {
+            (Carried::Said(token), _) => pair.set(seq, user, token),
+            (Carried::Held, Some(held)) => pair.set(seq, user, held.address),
+            (Carried::Held, None) => return Ok(()),
+        }
+        storage.store(Slot::Push, pair.slot()).await?;
+        self.take_pair(pair.slot());
         Ok(())
     }
 
     /// Forgets the pair: the token registers again.
-    pub(crate) async fn forget<S: Storage>(&mut self, storage: &mut S) -> Result<(), Fault<S::Error>> {
+    pub(crate) async fn forget<S: Storage>(&mut self, storage: &mut Kept<S>) -> Result<(), Trouble> {
         if self.carrier.is_some() {
             storage.store(Slot::Push, &[]).await?;
             self.carrier = None;

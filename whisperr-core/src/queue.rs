@@ -1,6 +1,7 @@
 //! What is still owed: the bound, and who makes room.
 
 use crate::config::{Config, Overflow};
+use crate::kept::{Kept, Trouble};
 #[cfg(whisperr_planted)]
 use crate::planted::{self, Bug};
 use crate::record::{Kind, peek_kind};
@@ -48,7 +49,7 @@ pub(crate) enum Change {
 
 /// How many operations came and went since this was taken last, also by calls that were dropped
 /// half way: what left the queue is surfaced, whoever stopped waiting for it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Changes {
     pub(crate) accepted: u32,
     pub(crate) evicted: u32,
@@ -57,23 +58,28 @@ pub(crate) struct Changes {
     pub(crate) deleted: u32,
 }
 
-/// An operation cannot be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoRoom<E> {
-    /// Nothing may be evicted: what is stored are identifies, operations in flight, or the settings say so.
-    NothingToEvict,
-    Storage(Fault<E>),
+impl Changes {
+    const NONE: Self = Self { accepted: 0, evicted: 0, expired: 0, damaged: 0, deleted: 0 };
 }
 
-impl<E> From<Fault<E>> for NoRoom<E> {
-    fn from(fault: Fault<E>) -> Self {
+/// An operation cannot be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// Nothing may be evicted: what is stored are identifies, operations in flight, or the settings say so.
+    NothingToEvict,
+    Storage(Trouble),
+}
+
+impl From<Trouble> for NoRoom {
+    fn from(fault: Trouble) -> Self {
         Self::Storage(fault)
     }
 }
 
 impl Queue {
-    pub(crate) async fn open<S: Storage>(storage: &mut S, config: &Config) -> Result<Self, Fault<S::Error>> {
-        let mut queue = Self {
+    /// One whose sums are not taken yet.
+    pub(crate) const fn new(config: &Config) -> Self {
+        Self {
             operations_max: config.max_queue_size,
             bytes_max: config.max_queue_bytes,
             overflow: config.overflow,
@@ -85,14 +91,12 @@ impl Queue {
             settled: 0,
             stale: true,
             under_way: None,
-            changes: Changes::default(),
-        };
-        queue.refresh(storage).await?;
-        Ok(queue)
+            changes: Changes::NONE,
+        }
     }
 
     /// Takes the sums anew when they are in doubt, and finds out what a dropped call has done.
-    pub(crate) async fn refresh<S: Storage>(&mut self, storage: &mut S) -> Result<(), Fault<S::Error>> {
+    pub(crate) async fn refresh<S: Storage>(&mut self, storage: &mut Kept<S>) -> Result<(), Trouble> {
         if !self.stale && self.under_way.is_none() {
             return Ok(());
         }
@@ -142,7 +146,7 @@ impl Queue {
 
     /// What came and went since this was asked last.
     pub(crate) fn take_changes(&mut self) -> Changes {
-        core::mem::take(&mut self.changes)
+        core::mem::replace(&mut self.changes, Changes::NONE)
     }
 
     /// How many operations of the settled batch have left, over all tries.
@@ -176,11 +180,11 @@ impl Queue {
     /// Appends a record, evicting the oldest events outside `pinned` as far as the bounds need it.
     pub(crate) async fn append<S: Storage>(
         &mut self,
-        storage: &mut S,
+        storage: &mut Kept<S>,
         seq: Seq,
         record: &[u8],
         pinned: Option<SeqRange>,
-    ) -> Result<(), NoRoom<S::Error>> {
+    ) -> Result<(), NoRoom> {
         let len = record.len() as u64;
         while self.owed >= self.operations_max || self.bytes.saturating_add(len) > self.bytes_max {
             self.evict(storage, pinned).await?;
@@ -217,9 +221,9 @@ impl Queue {
     /// Removes the oldest event that is not in flight. An identify is never evicted.
     async fn evict<S: Storage>(
         &mut self,
-        storage: &mut S,
+        storage: &mut Kept<S>,
         pinned: Option<SeqRange>,
-    ) -> Result<(), NoRoom<S::Error>> {
+    ) -> Result<(), NoRoom> {
         if self.overflow == Overflow::Refuse {
             return Err(NoRoom::NothingToEvict);
         }
@@ -261,10 +265,10 @@ impl Queue {
     /// Removes what is stored in a range.
     pub(crate) async fn forget<S: Storage>(
         &mut self,
-        storage: &mut S,
+        storage: &mut Kept<S>,
         change: Change,
         range: SeqRange,
-    ) -> Result<(), Fault<S::Error>> {
+    ) -> Result<(), Trouble> {
         #[cfg(whisperr_planted)]
         let range = if planted::is(Bug::RemoveOneMore) && change == Change::Settle {
             SeqRange { last: range.last.next(), ..range }
@@ -289,13 +293,16 @@ impl Queue {
     }
 
     /// Deletes every record for good.
-    pub(crate) async fn wipe<S: Storage>(&mut self, storage: &mut S) -> Result<(), Fault<S::Error>> {
+    pub(crate) async fn wipe<S: Storage>(&mut self, storage: &mut Kept<S>) -> Result<(), Trouble> {
         // What cannot be read can be deleted.
         let _summed = self.refresh(storage).await;
         let all = SeqRange { first: Seq::FIRST, last: Seq::LAST };
         self.under_way = Some((Change::Delete, all, self.owed));
-        // After an error the next sums find out how many are gone.
-        storage.wipe().await?;
+        if let Err(trouble) = storage.wipe().await {
+            // Some or all may be gone. Where that cannot be found out now, the next sums do.
+            let _summed = self.refresh(storage).await;
+            return Err(trouble);
+        }
         self.under_way = None;
         self.count(Change::Delete, self.owed);
         self.owed = 0;
@@ -310,9 +317,9 @@ impl Queue {
     /// Sets one operation aside.
     pub(crate) async fn set_aside<S: Storage>(
         &mut self,
-        storage: &mut S,
+        storage: &mut Kept<S>,
         Stored { seq, len }: Stored,
-    ) -> Result<(), Fault<S::Error>> {
+    ) -> Result<(), Trouble> {
         self.under_way = Some((Change::SetAside, SeqRange::one(seq), 1));
         let moved = storage.set_aside(seq).await;
         self.under_way = None;

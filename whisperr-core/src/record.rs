@@ -14,7 +14,6 @@ use crate::device::Device;
 use crate::encode::{Encoder, Properties, ValueError};
 use crate::event_type::EventType;
 use crate::message_id::MessageId;
-use crate::operation::Track;
 use crate::push_token::PushMetadata;
 use crate::tree::{BadTree, Reader};
 use crate::user::UserId;
@@ -104,11 +103,19 @@ pub(crate) struct TrackHead<'a> {
     pub(crate) event_type: EventType<'a>,
 }
 
+/// What an event says: the properties and the context of the call, and those that stand in them otherwise.
+#[derive(Clone, Copy)]
+pub(crate) struct TrackBody<'a> {
+    pub(crate) properties: &'a dyn Properties,
+    pub(crate) context: &'a dyn Properties,
+    pub(crate) device: Option<&'a Device<'a>>,
+}
+
 /// Stores an event in `buffer` and returns its length.
-pub(crate) fn encode_track<P: Properties, C: Properties>(
+pub(crate) fn encode_track(
     buffer: &mut [u8],
     head: TrackHead<'_>,
-    event: &Track<'_, P, C>,
+    event: TrackBody<'_>,
 ) -> Result<usize, RecordError> {
     let too_large = RecordError::TooLarge { max: buffer.len() };
     let mut encoder = Encoder::new(buffer);
@@ -130,12 +137,12 @@ pub(crate) fn encode_track<P: Properties, C: Properties>(
     let default_properties = event.device.map_or(Defaults::NONE, |device| device.default_properties);
     let default_context = event.device.map_or(Defaults::NONE, |device| device.default_context);
     let properties_at = encoder.len();
-    let properties = encoder.object(&event.properties);
+    let properties = encoder.object(event.properties);
     properties
         .and_then(|()| default_properties.add_to(&mut encoder, properties_at))
         .map_err(RecordError::Properties)?;
     let context_at = encoder.len();
-    let context = encoder.object(&event.context);
+    let context = encoder.object(event.context);
     context
         .and_then(|()| default_context.add_to(&mut encoder, context_at))
         .and_then(|()| encoder.refuse_reserved_keys(context_at))
@@ -143,25 +150,28 @@ pub(crate) fn encode_track<P: Properties, C: Properties>(
     Ok(encoder.len())
 }
 
-/// What an identify says, its channels in the order of the wire.
-pub(crate) struct Said<'a, T, C> {
+/// What an identify says.
+#[derive(Clone, Copy)]
+pub(crate) struct Said<'a> {
     pub(crate) user: UserId<'a>,
     pub(crate) anonymous: Option<[u8; 16]>,
-    pub(crate) traits: &'a T,
+    pub(crate) traits: &'a dyn Properties,
     pub(crate) preferred: Option<ChannelKind>,
-    pub(crate) channels: C,
+    /// The channels that go before those of the call, in the order of the wire.
+    pub(crate) channels: &'a [Option<Channel<'a>>],
+    /// The channels of the call; blank ones are left out.
+    pub(crate) explicit: &'a [Channel<'a>],
     pub(crate) device: Option<Device<'a>>,
 }
 
 /// Stores an identify in `buffer` and returns its length.
-pub(crate) fn encode_identify<'a, T: Properties>(
-    buffer: &mut [u8],
-    said: &Said<'_, T, impl Iterator<Item = Channel<'a>> + Clone>,
-) -> Result<usize, RecordError> {
+pub(crate) fn encode_identify(buffer: &mut [u8], said: &Said<'_>) -> Result<usize, RecordError> {
     let too_large = RecordError::TooLarge { max: buffer.len() };
-    let channels = u16::try_from(said.channels.clone().count()).map_err(|_| too_large)?;
+    let channels = said.channels.iter().copied().chain(said.explicit.iter().copied().map(Some));
+    let channels = channels.flatten().filter_map(Channel::trimmed);
+    let count = u16::try_from(channels.clone().count()).map_err(|_| too_large)?;
     let mut encoder = Encoder::new(buffer);
-    let head = Head::Identify { anonymous: said.anonymous, preferred: said.preferred, channels };
+    let head = Head::Identify { anonymous: said.anonymous, preferred: said.preferred, channels: count };
     let mut fixed = || {
         encoder.byte(VERSION)?;
         encoder.postcard(&head)?;
@@ -174,7 +184,7 @@ pub(crate) fn encode_identify<'a, T: Properties>(
         .and_then(|()| said.device.map_or(Ok(()), |device| device.add_to(&mut encoder, traits_at)))
         .map_err(RecordError::Traits)?;
     let mut rest = || {
-        said.channels.clone().try_for_each(|Channel { kind, address, consent, verified, metadata }| {
+        channels.clone().try_for_each(|Channel { kind, address, consent, verified, metadata }| {
             let opted_in = consent == Consent::OptedIn;
             let known = kind == ChannelKind::Push && opted_in && metadata != PushMetadata::NONE;
             let metadata = known.then_some(metadata);
@@ -258,6 +268,8 @@ impl<'a> Record<'a> {
         let (head, rest) = postcard::take_from_bytes::<Head>(rest).map_err(|_| Undecodable)?;
         let mut reader = Reader::new(rest);
         Ok(match head {
+            // Boots count from 1: nobody could ever date it, and all behind it would wait.
+            Head::Track { moment: Moment::Boot { boot: 0, .. }, .. } => return Err(Undecodable),
             Head::Track { id, moment, anonymous } => {
                 let subject = match anonymous {
                     Some(id) => StoredSubject::Anonymous(id),
@@ -322,7 +334,7 @@ mod tests {
             event_type: EventType::parse("payment_failed").unwrap(),
         };
         let properties = crate::props! { "amount_cents" => 4900, "reason" => "card_declined" };
-        encode_track(buffer, head, &Track::new("payment_failed").properties(properties))
+        encode_track(buffer, head, TrackBody { properties: &properties, context: &(), device: None })
     }
 
     /// The published format: a change here needs a new version byte and a reader for both.
@@ -380,6 +392,23 @@ mod tests {
                     buffer[at] = original;
                 }
             }
+        }
+    }
+
+    /// Nobody could ever date it, and all behind it would wait.
+    #[test]
+    fn an_event_of_a_boot_that_cannot_be_is_undecodable() {
+        for (boot, is_one) in [(0, false), (1, true)] {
+            let mut buffer = [0; 256];
+            let head = TrackHead {
+                id: MessageId::from_bytes([7; 16]),
+                moment: Moment::Boot { boot, ms: 5 },
+                subject: Subject::Anonymous([8; 16]),
+                event_type: EventType::parse("door_opened").unwrap(),
+            };
+            let len =
+                encode_track(&mut buffer, head, TrackBody { properties: &(), context: &(), device: None });
+            assert_eq!(Record::decode(&buffer[..len.unwrap()]).is_ok(), is_one, "boot {boot}");
         }
     }
 

@@ -7,13 +7,14 @@ use embassy_futures::select::{Either, select};
 use embedded_io_async::Write;
 
 use crate::batch::{Batch, BatchLimit, Plan};
-use crate::client::{Client, Now, PlanStart};
+use crate::client::{Client, Hindrance, Judgement, Now, PlanStart};
 use crate::clock::{Clock, Instant};
 use crate::dating::Dating;
 use crate::delivery::Action;
+use crate::kept::Trouble;
 use crate::notice::Notice;
 use crate::record::Record;
-use crate::storage::{Fault, Storage};
+use crate::storage::Storage;
 use crate::transport::{Body, BodyError, Reply, Transport};
 use crate::wire::{self, BATCH_CLOSE, BATCH_OPEN, BATCH_SEPARATOR, Window};
 
@@ -58,82 +59,81 @@ pub async fn run<L, C, T>(
     // What a loop before this one left unanswered nobody waits for any more.
     shared.lock().await.handle_reply(Now::read(clock), None);
     loop {
-        let action = shared.lock().await.poll(Now::read(clock)).await;
-        match action {
+        let mut client = shared.lock().await;
+        let now = Now::read(clock);
+        match client.poll(now).await {
             Action::Send(limit) => {
-                let Some((batch, dating)) = form_batch(shared, clock, limit, buffer).await else { continue };
-                let mut body = Records { shared, batch, dating, buffer: &mut *buffer, storage_failed: false };
-                let reply = attempt(shared, clock, transport, &mut body).await;
-                let storage_failed = body.storage_failed;
-                let mut client = shared.lock().await;
-                if reply.is_none() && storage_failed {
-                    client.handle_unreadable(Now::read(clock));
-                } else {
-                    client.handle_reply(Now::read(clock), reply);
-                }
+                let mut start = client.start_plan(now);
+                drop(client);
+                exchange(shared, clock, transport, limit, &mut start, buffer).await;
             }
-            Action::Remove(batch) => shared.lock().await.remove(Now::read(clock), batch).await,
-            Action::Notify(notice) => notify(notice),
-            Action::Wait { until } => shared.wait(until).await,
+            Action::Remove(batch) => client.remove(now, batch).await,
+            Action::Notify(notice) => {
+                drop(client);
+                notify(notice);
+            }
+            Action::Wait { until } => {
+                drop(client);
+                shared.wait(until).await;
+            }
             Action::Stop => return,
         }
     }
 }
 
-/// Walks from the oldest operation and takes what fits into one request. The lock is held for a few
-/// operations at a time.
-async fn form_batch<L: Shared, C: Clock>(
+/// Takes what fits into one request, sends it, and hands the reply on.
+async fn exchange<L: Shared, C: Clock, T: Transport>(
     shared: &L,
     clock: &C,
+    transport: &mut T,
     limit: BatchLimit,
+    // Not by value: a future holds what it is given twice.
+    start: &mut PlanStart,
     buffer: &mut [u8],
-) -> Option<(Batch, Dating)> {
-    let mut plan = Plan::new(limit);
-    let start = shared.lock().await.start_plan(Now::read(clock));
-    if walk(shared, start, &mut plan, buffer).await.is_err() {
-        shared.lock().await.handle_storage_fault(Now::read(clock));
-        return None;
-    }
+) {
+    let sending = {
+        let mut plan = Plan::new(limit);
+        let walked = walk(shared, start, &mut plan, buffer).await;
+        shared.lock().await.handle_plan(Now::read(clock), walked, &plan, start.wipes)
+    };
+    let Some((batch, until)) = sending else { return };
+    let mut body = Records { shared, batch, dating: &start.dating, buffer, storage_failed: false };
+    let reply = attempt(shared, clock, transport, &mut body, until).await;
+    let storage_failed = body.storage_failed && reply.is_none();
     let mut client = shared.lock().await;
-    let batch = client.handle_sending(Now::read(clock), &plan, start.wipes)?;
-    Some((batch, client.dating()))
+    if storage_failed {
+        client.handle_unreadable(Now::read(clock));
+    } else {
+        client.handle_reply(Now::read(clock), reply);
+    }
 }
 
+/// Walks from the oldest operation and adds to the plan what fits. The lock is held for a few operations at a time.
 async fn walk<L: Shared>(
     shared: &L,
-    start: PlanStart,
+    start: &mut PlanStart,
     plan: &mut Plan,
     buffer: &mut [u8],
-) -> Result<(), Fault<<L::Storage as Storage>::Error>> {
-    let PlanStart { mut from, wipes, expired_before } = start;
-    let mut dating = shared.lock().await.dating();
+) -> Result<(), Trouble> {
+    let mut from = start.from;
     while !plan.is_full() {
         let fetched = shared.lock().await.fetch_for_plan(from, buffer).await?;
         let Some(last) = fetched.last() else { return Ok(()) };
         for (stored, record) in fetched.iter(buffer) {
-            let Ok(record) = Record::decode(record) else {
-                shared.lock().await.set_aside(wipes, stored).await?;
-                continue;
-            };
-            if let Record::Track(track) = record {
-                if dating.date(track.moment).is_none() {
-                    let mut client = shared.lock().await;
-                    client.learn_date(track.moment).await?;
-                    dating = client.dating();
+            let mut asked = false;
+            loop {
+                let hindrance = match start.judge(record) {
+                    Judgement::Fits { kind, bytes } if plan.add(stored.seq, kind, bytes) => break,
+                    Judgement::Fits { .. } => return Ok(()),
+                    // While the time is not known, what happened before it is waits, and all behind it.
+                    Judgement::Not(Hindrance::Undated(_)) if asked => return Ok(()),
+                    Judgement::Not(hindrance) => hindrance,
+                };
+                start.dating = shared.lock().await.clear(start.wipes, stored, hindrance).await?;
+                asked = matches!(hindrance, Hindrance::Undated(_));
+                if !asked {
+                    break;
                 }
-                // While the time is not known, what happened before it is waits, and all behind it.
-                let Some((date, estimated)) = dating.date(track.moment) else { return Ok(()) };
-                if !estimated && expired_before.is_some_and(|oldest| date < oldest) {
-                    shared.lock().await.expire(wipes, stored.seq).await?;
-                    continue;
-                }
-            }
-            let Some(bytes) = wire::count(&record, &dating) else {
-                shared.lock().await.set_aside(wipes, stored).await?;
-                continue;
-            };
-            if !plan.add(stored.seq, record.kind(), bytes) {
-                return Ok(());
             }
         }
         from = last.next();
@@ -147,13 +147,13 @@ async fn attempt<L: Shared, C: Clock, T: Transport>(
     clock: &C,
     transport: &mut T,
     body: &mut Records<'_, L>,
+    until: Instant,
 ) -> Option<Reply> {
-    let until = shared.lock().await.sending_until();
     let mut sent = pin!(transport.send(body.batch.request(), body));
     loop {
         // The lock is asked for beside the request, which may hold it while its storage waits.
         let over = async {
-            shared.wait(until).await;
+            shared.wait(Some(until)).await;
             shared.lock().await.must_abandon(Now::read(clock))
         };
         match select(sent.as_mut(), pin!(over)).await {
@@ -172,7 +172,7 @@ const STAGE_BYTES: usize = 512;
 struct Records<'a, L> {
     shared: &'a L,
     batch: Batch,
-    dating: Dating,
+    dating: &'a Dating,
     buffer: &'a mut [u8],
     storage_failed: bool,
 }
@@ -200,7 +200,7 @@ impl<L: Shared> Records<'_, L> {
                     let mut window = Window::new(start, stage.get_mut(staged..).unwrap_or_default());
                     window.put(before);
                     let record = Record::decode(record).map_err(|_| BodyError::Storage)?;
-                    wire::write(&record, &self.dating, &mut window).map_err(|_| BodyError::Storage)?;
+                    wire::write(&record, self.dating, &mut window).map_err(|_| BodyError::Storage)?;
                     window.put(after);
                     let (written, is_end) = window.filled();
                     staged = staged.saturating_add(written);

@@ -296,3 +296,17 @@ impl<T: Storage + ?Sized> Storage for &mut T {
         (**self).take_damaged()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_holds_both_its_ends_and_nothing_beside_them() {
+        let range = SeqRange { first: Seq::new(3), last: Seq::new(5) };
+        let held = [2, 3, 4, 5, 6].map(|seq| range.contains(Seq::new(seq)));
+
+        assert_eq!(held, [false, true, true, true, false]);
+        assert_eq!(SeqRange::one(Seq::new(4)), SeqRange { first: Seq::new(4), last: Seq::new(4) });
+    }
+}

@@ -78,6 +78,12 @@ impl<'a> Reader<'a> {
         Ok(*byte)
     }
 
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], BadTree> {
+        let (array, rest) = self.rest.split_first_chunk().ok_or(BadTree)?;
+        self.rest = rest;
+        Ok(*array)
+    }
+
     fn varint(&mut self) -> Result<u64, BadTree> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {

@@ -256,6 +256,61 @@ fn probes_of_a_refused_key_spread_over_a_quarter_more_than_the_longest_delay() {
     assert!(waits[10] < low && waits[189] > high, "{waits:?}");
 }
 
+/// The wait after a refusal that asks for one.
+fn asked(config: &Config, seed: u128, seconds: &str) -> u64 {
+    let mut delivery = Delivery::new(config, seed, at(0), 0);
+    delivery.handle_sending(at(0), events(1, 1, 100));
+    let reply = Reply::new(503).retry_after(seconds.as_bytes());
+    delivery.handle_reply(at(0), None, Some(reply));
+    until(&mut delivery, 0, 1)
+}
+
+#[test]
+fn whom_the_server_told_the_same_moment_comes_back_spread_behind_it() {
+    // Over a quarter of what it asked for, and over half of the base where that is more.
+    let slow_base = Config {
+        retry_base_delay: Duration::from_secs(8),
+        max_retry_delay: Duration::from_secs(1),
+        ..Config::DEFAULT
+    };
+    for (config, seconds, least, most) in
+        [(Config::DEFAULT, "60", 60_000, 75_000), (slow_base, "1", 1_000, 5_000)]
+    {
+        let waits = spread(|seed| asked(&config, seed, seconds));
+
+        assert!(waits[0] >= least && waits[199] <= most, "{seconds}: {waits:?}");
+        let tenth = (most - least) / 10;
+        assert!(waits[10] < least + tenth && waits[189] > most - tenth, "{seconds}: {waits:?}");
+    }
+}
+
+#[test]
+fn without_retries_left_attempts_are_half_an_interval_apart_and_the_first_comes_any_time_before() {
+    let config = Config { max_retries: 0, ..Config::DEFAULT };
+    let half = INTERVAL / 2;
+    let waits = |failures: u64| {
+        spread(|seed| {
+            let mut delivery = Delivery::new(&config, seed, at(0), 0);
+            let mut now = 0;
+            for failure in 0..failures {
+                answered(&mut delivery, now, events(1, 1, 100), 503);
+                let goes_on = until(&mut delivery, now, 1);
+                if failure + 1 == failures {
+                    return goes_on - now;
+                }
+                now = goes_on;
+            }
+            0
+        })
+    };
+
+    let first = waits(1);
+    assert!(first[199] <= half && first[20] < half / 6 && first[180] > half * 5 / 6, "{first:?}");
+    let second = waits(2);
+    assert!(second[0] >= half * 7 / 8 && second[199] <= half, "{second:?}");
+    assert!(second[20] < half * 9 / 10 && second[180] > half * 97 / 100, "{second:?}");
+}
+
 #[test]
 fn a_refused_batch_is_halved_by_its_events_and_by_its_bytes_when_size_was_the_reason() {
     let full = limit(&mut resumed(), 0, 9);

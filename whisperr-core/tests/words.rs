@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::ser::{Error, Serializer};
 use whisperr_core::{
-    BaseUrl, BodyError, ChannelKind, Client, Config, ConfigError, EnqueueError, Fault, Identify,
+    BaseUrl, BodyError, ChannelKind, Client, Config, ConfigError, Device, EnqueueError, Fault, Identify,
     IngestionKey, Instant, Json, MemoryStorage, MessageId, Notice, NoticeKind, Now, OpenError, Overflow,
-    Properties, Seq, Track, UserId, UtcMillis, ValueError, Waiting, ready,
+    PUSH_TOKEN_BYTES_MAX, Properties, PushToken, Reply, Seq, Track, UserId, UtcMillis, ValueError, Waiting,
+    ready,
 };
 
 const NOW: Now = Now { instant: Instant::START, utc: Some(UtcMillis::new(1_780_228_800_000)) };
@@ -243,6 +244,25 @@ fn what_is_printed_for_a_person_can_be_searched_for() {
     );
     assert_eq!(BodyError::Writer("reset").to_string(), "the body could not be written: \"reset\"");
     assert_eq!(BodyError::<Infallible>::Storage.to_string(), "the body could not be read from the storage");
+}
+
+#[test]
+fn what_is_too_long_is_refused_with_its_length_and_the_limit() {
+    let mut client = opened(&Config::DEFAULT, 1024).unwrap();
+    let long = "x".repeat(2000);
+    let token = ready(client.set_push_token(NOW, PushToken::new(&long))).unwrap().unwrap_err();
+    assert_eq!(
+        token.to_string(),
+        format!("push token of 2000 bytes exceeds the limit of {PUSH_TOKEN_BYTES_MAX}")
+    );
+    let build = ready(client.launch(NOW, Device::new("kiosk"), "1.0", &long)).unwrap().unwrap_err();
+    assert_eq!(build.to_string(), "app_build of 2000 bytes exceeds the limit of 64");
+    assert_eq!(client.status().owed, 0);
+}
+
+#[test]
+fn a_reply_keeps_its_status() {
+    assert_eq!([202, 599].map(|status| Reply::new(status).status()), [202, 599]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the application holds.
 
 use core::fmt;
+use core::pin::pin;
 use core::time::Duration;
 
 use embassy_futures::select::{Either, select};
@@ -119,7 +120,7 @@ impl<'d, S: Storage, C: Clock, M: RawMutex> Handle<'d, S, C, M> {
     ) -> Said<MessageId, S> {
         let event = event.by_ref().or_device(self.shared.device());
         let mut turn = self.shared.turn().await;
-        let accepted = turn.client.track(turn.now, &event).await;
+        let accepted = { pin!(turn.client.track(turn.now, &event)).await };
         turn.end(accepted).map(message_id)
     }
 
@@ -168,7 +169,7 @@ impl<'d, S: Storage, C: Clock, M: RawMutex> Handle<'d, S, C, M> {
     pub async fn identify<T: Properties>(&self, identify: Identify<'_, T>) -> Said<(), S> {
         let identify = identify.by_ref().or_device(self.shared.device());
         let mut turn = self.shared.turn().await;
-        let accepted = turn.client.identify(turn.now, &identify).await;
+        let accepted = { pin!(turn.client.identify(turn.now, &identify)).await };
         turn.end(accepted).map(drop)
     }
 
@@ -199,7 +200,7 @@ impl<'d, S: Storage, C: Clock, M: RawMutex> Handle<'d, S, C, M> {
     pub async fn set_push_token<'a>(&self, token: impl Into<PushToken<'a>>) -> Said<(), S> {
         let token = token.into();
         let mut turn = self.shared.turn().await;
-        let accepted = turn.client.set_push_token(turn.now, token).await;
+        let accepted = { pin!(turn.client.set_push_token(turn.now, token)).await };
         turn.end(accepted).map(drop)
     }
 
@@ -210,7 +211,7 @@ impl<'d, S: Storage, C: Clock, M: RawMutex> Handle<'d, S, C, M> {
     /// [`EnqueueError::Storage`]: nothing is recorded or sent all the same, and the deletion goes on until it is done.
     pub async fn opt_out(&self) -> Said<(), S> {
         let mut turn = self.shared.turn().await;
-        let accepted = turn.client.opt_out(turn.now).await;
+        let accepted = { pin!(turn.client.opt_out(turn.now)).await };
         let opted_out = turn.end(accepted).map(drop);
         // A request that is out is given up.
         self.shared.ring();
@@ -223,7 +224,7 @@ impl<'d, S: Storage, C: Clock, M: RawMutex> Handle<'d, S, C, M> {
     /// [`EnqueueError::Storage`]: the user is still opted out; call again.
     pub async fn opt_in(&self) -> Said<(), S> {
         let mut turn = self.shared.turn().await;
-        let accepted = turn.client.opt_in(turn.now).await;
+        let accepted = { pin!(turn.client.opt_in(turn.now)).await };
         turn.end(accepted).map(drop)
     }
 

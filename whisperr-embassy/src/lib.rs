@@ -47,6 +47,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `net` (default) | the transport over `embassy-net`, in plain TCP: [`net::HttpTransport`](mod@net) |
+//! | `ipv6` | servers that are reached over IPv6, too |
 //! | `tls` | TLS 1.3 with the server's certificate checked; the default base URL needs it |
 //! | `sntp` | the date from a time server |
 //! | `log`, `defmt` | what went wrong in an attempt, and every notice, at debug level |

@@ -1,6 +1,8 @@
 //! The handle's automatic events. For firmware a launch is a boot, an update is a firmware update, and the background
 //! is sleep.
 
+use core::pin::pin;
+
 use embassy_sync::blocking_mutex::raw::RawMutex;
 use whisperr_core::{Clock, EnqueueError, Storage};
 
@@ -14,7 +16,7 @@ impl<S: Storage, C: Clock, M: RawMutex> Handle<'_, S, C, M> {
     /// [`EnqueueError`]: it is then reported at the next start.
     pub async fn launch(&self, app_version: &str, app_build: &str) -> Result<(), EnqueueError<S::Error>> {
         let mut turn = self.shared().turn().await;
-        let accepted = turn.client.launch(turn.now, turn.device, app_version, app_build).await;
+        let accepted = { pin!(turn.client.launch(turn.now, turn.device, app_version, app_build)).await };
         turn.end(accepted).map(drop)
     }
 
@@ -24,7 +26,7 @@ impl<S: Storage, C: Clock, M: RawMutex> Handle<'_, S, C, M> {
     /// [`EnqueueError`].
     pub async fn foreground(&self) -> Result<(), EnqueueError<S::Error>> {
         let mut turn = self.shared().turn().await;
-        let accepted = turn.client.foreground(turn.now, turn.device).await;
+        let accepted = { pin!(turn.client.foreground(turn.now, turn.device)).await };
         turn.end(accepted).map(drop)
     }
 
@@ -34,7 +36,7 @@ impl<S: Storage, C: Clock, M: RawMutex> Handle<'_, S, C, M> {
     /// [`EnqueueError`].
     pub async fn background(&self) -> Result<(), EnqueueError<S::Error>> {
         let mut turn = self.shared().turn().await;
-        let accepted = turn.client.background(turn.now, turn.device).await;
+        let accepted = { pin!(turn.client.background(turn.now, turn.device)).await };
         turn.end(accepted).map(drop)
     }
 
@@ -44,7 +46,7 @@ impl<S: Storage, C: Clock, M: RawMutex> Handle<'_, S, C, M> {
     /// [`EnqueueError`].
     pub async fn screen(&self, name: &str) -> Result<(), EnqueueError<S::Error>> {
         let mut turn = self.shared().turn().await;
-        let accepted = turn.client.screen(turn.now, turn.device, name).await;
+        let accepted = { pin!(turn.client.screen(turn.now, turn.device, name)).await };
         turn.end(accepted).map(drop)
     }
 
@@ -66,7 +68,7 @@ impl<S: Storage, C: Clock, M: RawMutex> Handle<'_, S, C, M> {
             }
         }
         let mut turn = self.shared().turn().await;
-        let accepted = turn.client.push_opened(turn.now, turn.device, message_id, deep_link).await;
+        let accepted = { pin!(turn.client.push_opened(turn.now, turn.device, message_id, deep_link)).await };
         turn.end(accepted).map(drop)
     }
 }

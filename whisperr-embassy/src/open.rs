@@ -3,7 +3,7 @@
 use core::fmt;
 
 use embassy_sync::blocking_mutex::raw::{CriticalSectionRawMutex, RawMutex};
-use whisperr_core::{Client, Clock, Config, Device, Now, OpenError, Storage};
+use whisperr_core::{Clock, Config, Device, Now, OpenError, Place, Storage};
 
 use crate::clock::EmbassyClock;
 use crate::entropy::Entropy;
@@ -13,14 +13,14 @@ use crate::shared::Shared;
 
 /// The place of a client, for a static of the caller's.
 pub struct Resources<'d, S: Storage, C: Clock = &'d EmbassyClock, M: RawMutex = CriticalSectionRawMutex> {
-    shared: Option<Shared<'d, S, C, M>>,
+    shared: Place<Shared<'d, S, C, M>>,
 }
 
 impl<S: Storage, C: Clock, M: RawMutex> Resources<'_, S, C, M> {
     /// An empty place.
     #[must_use]
     pub const fn new() -> Self {
-        Self { shared: None }
+        Self { shared: Place::new() }
     }
 }
 
@@ -32,7 +32,7 @@ impl<S: Storage, C: Clock, M: RawMutex> Default for Resources<'_, S, C, M> {
 
 impl<S: Storage, C: Clock, M: RawMutex> fmt::Debug for Resources<'_, S, C, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Resources").field("in_use", &self.shared.is_some()).finish()
+        f.debug_struct("Resources").finish_non_exhaustive()
     }
 }
 
@@ -101,7 +101,10 @@ pub async fn open<'d, S: Storage, C: Clock, M: RawMutex, const N: usize>(
     entropy.fill(&mut seed);
     let now = Now::read(&clock);
     let encode: &mut [u8] = &mut buffers.encode;
-    let client = Client::open(storage, encode, &options.config, u128::from_le_bytes(seed), now).await?;
-    let shared = &*resources.shared.insert(Shared::new(client, clock, options.device));
+    let around = |client| Shared::new(client, clock, options.device);
+    let put = resources.shared.put(storage, encode, &options.config, around, Shared::client_mut);
+    let opening = put.map_err(OpenError::Config)?;
+    let opened = opening.finish(u128::from_le_bytes(seed), now).await;
+    let shared = &*opened.map_err(OpenError::Storage)?;
     Ok((Handle::new(shared), Runner::new(shared, &mut buffers.send)))
 }

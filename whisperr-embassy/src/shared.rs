@@ -22,7 +22,7 @@ use crate::waiters::Waiters;
 pub(crate) type FlashClient<'d, S> = Client<S, &'d mut [u8]>;
 
 /// Behind the handle and the runner.
-pub(crate) struct Shared<'d, S, C, M: RawMutex> {
+pub(crate) struct Shared<'d, S: Storage, C, M: RawMutex> {
     client: Mutex<M, FlashClient<'d, S>>,
     clock: C,
     device: Device<'d>,
@@ -48,7 +48,7 @@ struct Doing {
     has_ended: bool,
 }
 
-impl<S, C, M: RawMutex> fmt::Debug for Shared<'_, S, C, M> {
+impl<S: Storage, C, M: RawMutex> fmt::Debug for Shared<'_, S, C, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
     }
@@ -70,6 +70,11 @@ impl<'d, S: Storage, C: Clock, M: RawMutex> Shared<'d, S, C, M> {
                 has_ended: false,
             })),
         }
+    }
+
+    /// The client, while nobody else knows of it.
+    pub(crate) fn client_mut(&mut self) -> &mut FlashClient<'d, S> {
+        self.client.get_mut()
     }
 
     pub(crate) const fn clock(&self) -> &C {
@@ -246,7 +251,7 @@ impl<S: Storage, C: Clock, M: RawMutex> Turn<'_, '_, S, C, M> {
 }
 
 /// The lock, until it is dropped.
-pub(crate) struct Guard<'a, 'd, S, M: RawMutex> {
+pub(crate) struct Guard<'a, 'd, S: Storage, M: RawMutex> {
     // Dropped in this order: who is woken must find the lock free.
     client: MutexGuard<'a, M, FlashClient<'d, S>>,
     _freed: Freed<'a, M>,
@@ -260,7 +265,7 @@ impl<M: RawMutex> Drop for Freed<'_, M> {
     }
 }
 
-impl<'d, S, M: RawMutex> Deref for Guard<'_, 'd, S, M> {
+impl<'d, S: Storage, M: RawMutex> Deref for Guard<'_, 'd, S, M> {
     type Target = FlashClient<'d, S>;
 
     fn deref(&self) -> &Self::Target {
@@ -268,7 +273,7 @@ impl<'d, S, M: RawMutex> Deref for Guard<'_, 'd, S, M> {
     }
 }
 
-impl<S, M: RawMutex> DerefMut for Guard<'_, '_, S, M> {
+impl<S: Storage, M: RawMutex> DerefMut for Guard<'_, '_, S, M> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.client
     }

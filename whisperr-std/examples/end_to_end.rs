@@ -1,7 +1,7 @@
 //! The main job on real input: a file of this machine becomes events, the server is down, the
 //! program ends, the server comes back and misbehaves, and everything arrives in order.
 //!
-//! `cargo run --release --example end_to_end [-- PATH]`; without a path it reads the package
+//! `cargo run --example end_to_end [-- PATH]`; without a path it reads the package
 //! manager's log, or a few lines of one that come with the example.
 #![expect(clippy::print_stdout, reason = "an example talks to a person")]
 

@@ -51,7 +51,7 @@ impl Flash {
 
     fn fail(&self) {
         let fails = self.chance.percent(self.faults.get().failing);
-        self.memory.set_faults(StorageFaults { write: fails, remove: fails, read: fails });
+        self.memory.set_faults(StorageFaults { write: fails, append: fails, remove: fails, read: fails });
     }
 }
 

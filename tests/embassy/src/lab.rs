@@ -5,7 +5,10 @@ use core::future::Future;
 use core::time::Duration;
 use std::sync::Arc;
 
-use embassy_net::{Config, Ipv4Address, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
+use embassy_net::{
+    Config, ConfigV4, ConfigV6, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr, Stack, StackResources,
+    StaticConfigV4, StaticConfigV6,
+};
 use embassy_net_driver_channel as ch;
 use embassy_time::Timer;
 use rustls::ServerConfig;
@@ -19,8 +22,26 @@ use crate::wire::{MTU, Wire};
 /// The server's address.
 pub const SERVER: Ipv4Address = Ipv4Address::new(10, 0, 0, 1);
 
-/// The device's address.
-const DEVICE: Ipv4Address = Ipv4Address::new(10, 0, 0, 2);
+/// The server's other address.
+pub const SERVER_V6: Ipv6Address = Ipv6Address::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+
+/// The number of the server on the wire, and the last part of its addresses.
+const SERVER_NUMBER: u8 = 1;
+
+/// The same of the device.
+const DEVICE_NUMBER: u8 = 2;
+
+/// Which kinds of address a device has. The server has both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reach {
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+    /// Both.
+    Both,
+}
 
 /// The port of the server's HTTP.
 pub const PORT: u16 = 4801;
@@ -60,11 +81,17 @@ impl Lab {
     /// A lab on a wire that works. The seed decides everything that chance does in it.
     #[must_use]
     pub fn new(seed: u64) -> Self {
+        Self::reaching(seed, Reach::V4)
+    }
+
+    /// The same with a device that has these kinds of address.
+    #[must_use]
+    pub fn reaching(seed: u64, reach: Reach) -> Self {
         let chance = Chance::new(seed);
         let tasks = Tasks::new();
         let wire = Wire::new(chance.clone());
-        let (device, device_frames) = stack::<DEVICE_SOCKETS>(&tasks, DEVICE, 2, &chance);
-        let (peer, peer_frames) = stack::<SERVER_SOCKETS>(&tasks, SERVER, 1, &chance);
+        let (device, device_frames) = stack::<DEVICE_SOCKETS>(&tasks, DEVICE_NUMBER, reach, &chance);
+        let (peer, peer_frames) = stack::<SERVER_SOCKETS>(&tasks, SERVER_NUMBER, Reach::Both, &chance);
         tasks.spawn(wire.clone().carry(device_frames.1, peer_frames.0));
         tasks.spawn(wire.clone().carry(peer_frames.1, device_frames.0));
         let server = Server::new();
@@ -137,8 +164,8 @@ type Frames = (ch::RxRunner<'static, MTU>, ch::TxRunner<'static, MTU>);
 /// A stack with so many sockets, and the ends of its wire.
 fn stack<const SOCKETS: usize>(
     tasks: &Tasks,
-    address: Ipv4Address,
     number: u8,
+    reach: Reach,
     chance: &Chance,
 ) -> (Stack<'static>, Frames) {
     let mac = [2, 0, 0, 0, 0, number];
@@ -146,11 +173,22 @@ fn stack<const SOCKETS: usize>(
     let (runner, device) = ch::new(state, ch::driver::HardwareAddress::Ethernet(mac));
     let (link, rx, tx) = runner.split();
     link.set_link_state(ch::driver::LinkState::Up);
-    let config = Config::ipv4_static(StaticConfigV4 {
-        address: Ipv4Cidr::new(address, 24),
-        gateway: None,
-        dns_servers: core::iter::once(SERVER).collect(),
-    });
+    let mut config = Config::default();
+    if reach != Reach::V6 {
+        config.ipv4 = ConfigV4::Static(StaticConfigV4 {
+            address: Ipv4Cidr::new(Ipv4Address::new(10, 0, 0, number), 24),
+            gateway: None,
+            dns_servers: core::iter::once(SERVER).collect(),
+        });
+    }
+    if reach != Reach::V4 {
+        let address = Ipv6Address::new(0xfd00, 0, 0, 0, 0, 0, 0, number.into());
+        config.ipv6 = ConfigV6::Static(StaticConfigV6 {
+            address: Ipv6Cidr::new(address, 64),
+            gateway: None,
+            dns_servers: core::iter::once(SERVER_V6).collect(),
+        });
+    }
     let resources = leak(StackResources::<SOCKETS>::new());
     let (stack, runner) = embassy_net::new(device, config, resources, chance.draw());
     let runner = leak(runner);

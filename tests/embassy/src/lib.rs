@@ -17,7 +17,7 @@ mod wire;
 pub use chance::Chance;
 pub use client::{Client, KEY, UTC};
 pub use flash::{Flash, FlashFaults};
-pub use lab::{Lab, PORT, SERVER, TLS_PORT, leak};
+pub use lab::{Lab, PORT, Reach, SERVER, SERVER_V6, TLS_PORT, leak};
 pub use message::{Act, Answer, Received, head};
 pub use names::Names;
 pub use server::Server;

@@ -5,15 +5,19 @@ use core::fmt;
 use std::rc::Rc;
 
 use embassy_net::udp::{PacketMetadata, UdpSocket};
-use embassy_net::{Ipv4Address, Stack};
+use embassy_net::{IpAddress, Ipv4Address, Ipv6Address, Stack};
 use whisperr_virtual_time::Tasks;
 
-type Find = Box<dyn FnMut(&str) -> Option<Ipv4Address>>;
+type Find<A> = Box<dyn FnMut(&str) -> Option<A>>;
+
+/// The type of a question for an IPv6 address.
+const AAAA: u8 = 28;
 
 /// The name server. Clones are the same one.
 #[derive(Clone)]
 pub struct Names {
-    find: Rc<RefCell<Find>>,
+    find: Rc<RefCell<Find<Ipv4Address>>>,
+    find_v6: Rc<RefCell<Find<Ipv6Address>>>,
     asked: Rc<RefCell<Vec<String>>>,
 }
 
@@ -26,13 +30,23 @@ impl fmt::Debug for Names {
 impl Names {
     /// Knows no name.
     pub(crate) fn new() -> Self {
-        let find: Find = Box::new(|_| None);
-        Self { find: Rc::new(RefCell::new(find)), asked: Rc::default() }
+        let find: Find<Ipv4Address> = Box::new(|_| None);
+        let find_v6: Find<Ipv6Address> = Box::new(|_| None);
+        Self {
+            find: Rc::new(RefCell::new(find)),
+            find_v6: Rc::new(RefCell::new(find_v6)),
+            asked: Rc::default(),
+        }
     }
 
     /// Answers so from here on; `None` is "no such name".
     pub fn answer(&self, find: impl FnMut(&str) -> Option<Ipv4Address> + 'static) {
         *self.find.borrow_mut() = Box::new(find);
+    }
+
+    /// The same for IPv6.
+    pub fn answer_v6(&self, find: impl FnMut(&str) -> Option<Ipv6Address> + 'static) {
+        *self.find_v6.borrow_mut() = Box::new(find);
     }
 
     /// The names it was asked for.
@@ -76,14 +90,26 @@ impl Names {
         let question_bytes = query.len().checked_sub(rest.len())?.checked_add(5)?.checked_sub(12)?;
         let question = query.get(12..)?.get(..question_bytes)?;
         self.asked.borrow_mut().push(name.clone());
-        let found = (self.find.borrow_mut())(&name);
+        let found = if rest.get(1..3) == Some(&[0, AAAA]) {
+            (self.find_v6.borrow_mut())(&name).map(IpAddress::Ipv6)
+        } else {
+            (self.find.borrow_mut())(&name).map(IpAddress::Ipv4)
+        };
         let mut reply = query.get(..2)?.to_vec();
         match found {
             Some(address) => {
                 reply.extend([0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
                 reply.extend(question);
-                reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
-                reply.extend(address.octets());
+                match address {
+                    IpAddress::Ipv4(address) => {
+                        reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+                        reply.extend(address.octets());
+                    }
+                    IpAddress::Ipv6(address) => {
+                        reply.extend([0xc0, 12, 0, AAAA, 0, 1, 0, 0, 0, 60, 0, 16]);
+                        reply.extend(address.octets());
+                    }
+                }
             }
             None => {
                 reply.extend([0x81, 0x83, 0, 1, 0, 0, 0, 0, 0, 0]);

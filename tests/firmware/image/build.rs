@@ -1,6 +1,13 @@
-//! Says where the linker finds the memory map.
+//! Gives the linker the memory map and the script of `cortex-m-rt`.
+
+use std::{env, fs, path::Path};
 
 fn main() {
-    println!("cargo:rustc-link-search={}", std::env::var("CARGO_MANIFEST_DIR").unwrap());
-    println!("cargo:rerun-if-changed=memory.x");
+    let map = if env::var_os("CARGO_FEATURE_TLS").is_some() { "memory/tls.x" } else { "memory/plain.x" };
+    let out = env::var("OUT_DIR").unwrap();
+    fs::copy(map, Path::new(&out).join("memory.x")).unwrap();
+    println!("cargo:rustc-link-search={out}");
+    println!("cargo:rustc-link-arg=-Tlink.x");
+    println!("cargo:rustc-link-arg=--nmagic");
+    println!("cargo:rerun-if-changed={map}");
 }

@@ -1,8 +1,12 @@
 //! Plays the rows and prints one Markdown section; fails when a line is missed that should be met.
 
+use core::num::NonZeroUsize;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use lexopt::prelude::{Long, Short, ValueExt};
@@ -21,20 +25,39 @@ fn main() -> ExitCode {
 
 fn play(arguments: &Arguments) -> ExitCode {
     let options = &arguments.options;
-    let mut rows = Vec::new();
-    for scenario in &arguments.rows {
-        let start = Instant::now();
-        let figures = Figures::new(scenario, &run(scenario, options));
-        let row = Row { scenario, figures, took: start.elapsed() };
-        let text = format!("{}: {:.1} s, missed: {:?}\n", scenario.name, row.took.as_secs_f32(), {
-            row.figures.missed(scenario)
-        });
-        say(&mut io::stderr(), &text, ExitCode::SUCCESS);
-        rows.push(row);
-    }
+    let played = Mutex::new(Vec::new());
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some((index, scenario)) = {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            arguments.rows.get(index).map(|scenario| (index, *scenario))
+        } {
+            let row = play_row(scenario, options);
+            played.lock().unwrap_or_else(PoisonError::into_inner).push((index, row));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZeroUsize::get) {
+            scope.spawn(work);
+        }
+    });
+    let mut played = played.into_inner().unwrap_or_else(PoisonError::into_inner);
+    played.sort_by_key(|(index, _)| *index);
+    let rows: Vec<_> = played.into_iter().map(|(_, row)| row).collect();
     let is_surprised = rows.iter().any(|row| !row.surprises().is_empty());
     let code = if is_surprised { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     say(&mut io::stdout(), &section(options, &rows), code)
+}
+
+fn play_row(scenario: &'static Scenario, options: &Options) -> Row<'static> {
+    let start = Instant::now();
+    let figures = Figures::new(scenario, &run(scenario, options));
+    let row = Row { scenario, figures, took: start.elapsed() };
+    let text = format!("{}: {:.1} s, missed: {:?}\n", scenario.name, row.took.as_secs_f32(), {
+        row.figures.missed(scenario)
+    });
+    say(&mut io::stderr(), &text, ExitCode::SUCCESS);
+    row
 }
 
 fn help() -> String {

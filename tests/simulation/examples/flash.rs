@@ -1,7 +1,7 @@
 //! A million power cycles of the flash log for each write size:
 //!
 //! ```text
-//! cargo run --release -p whisperr-simulation --example flash -- [cycles] [first seed] [write size]
+//! cargo run --release -p whisperr-simulation --features campaigns --example flash -- [cycles] [first seed] [write size]
 //! ```
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 

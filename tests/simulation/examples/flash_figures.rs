@@ -1,7 +1,7 @@
 //! What the flash log costs a client: bytes, erases, memory.
 //!
 //! ```text
-//! cargo run --release -p whisperr-simulation --example flash_figures
+//! cargo run --release -p whisperr-simulation --features campaigns --example flash_figures
 //! ```
 #![expect(
     clippy::print_stdout,

@@ -11,6 +11,8 @@ use whisperr_core::{Fault, MemoryStorage, Seq, SeqRange, Slot, Storage, Stored};
 pub struct StorageFaults {
     /// Appends and slot changes fail.
     pub write: bool,
+    /// Appends fail, and slot changes do not.
+    pub append: bool,
     /// Removals fail.
     pub remove: bool,
     /// Reads fail.
@@ -69,7 +71,7 @@ impl Storage for SimStorage {
     }
 
     async fn append(&mut self, seq: Seq, record: &[u8]) -> Result<(), Fault<Broken>> {
-        self.check(|faults| faults.write)?;
+        self.check(|faults| faults.write || faults.append)?;
         own(self.medium.borrow_mut().append(seq, record).await)
     }
 

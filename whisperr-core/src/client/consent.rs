@@ -1,7 +1,8 @@
 //! Opting out of being recorded, and in again (contract, section 8).
 
-use super::{Accepted, Client, EnqueueError, Now};
+use super::{Accepted, Client, EnqueueError, Now, Refusal};
 use crate::clock::Instant;
+use crate::kept::Trouble;
 use crate::ledger::Leaving;
 use crate::opt_out::OptOut;
 #[cfg(whisperr_planted)]
@@ -24,7 +25,8 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         }
         // Before anything is waited for: whoever drops this call has opted out.
         self.opt_out = OptOut::Begun;
-        self.finish_opt_out(now).await
+        let accepted = self.finish_opt_out(now).await;
+        self.answer(accepted)
     }
 
     /// Records again. The push token has to be set again.
@@ -33,13 +35,18 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     /// See [`EnqueueError`]: the user is then still opted out.
     pub async fn opt_in(&mut self, now: Now) -> Result<Accepted, EnqueueError<S::Error>> {
         self.learn_time(now);
+        let accepted = self.undo_opt_out(now).await;
+        self.answer(accepted)
+    }
+
+    async fn undo_opt_out(&mut self, now: Now) -> Result<Accepted, Refusal> {
         let mut accepted = Accepted::default();
         if self.opt_out == OptOut::Begun {
             accepted = self.finish_opt_out(now).await?;
         }
         if self.opt_out.is_done() {
-            self.push.forget(&mut self.storage).await.map_err(EnqueueError::Storage)?;
-            OptOut::No.store(&mut self.storage).await.map_err(EnqueueError::Storage)?;
+            self.push.forget(&mut self.storage).await?;
+            OptOut::No.store(&mut self.storage).await?;
             self.opt_out = OptOut::No;
         }
         Ok(accepted)
@@ -53,11 +60,11 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
 
     /// Goes on with an opt-out that is not done. Every step may be taken twice, and the choice is
     /// written down first and once more at the end.
-    pub(super) async fn finish_opt_out(&mut self, now: Now) -> Result<Accepted, EnqueueError<S::Error>> {
+    pub(super) async fn finish_opt_out(&mut self, now: Now) -> Result<Accepted, Refusal> {
         self.push.drop_held();
         #[cfg(whisperr_planted)]
         if planted::is(Bug::SendAfterOptOut) {
-            return self.finish(None).await.map(|()| Accepted::default()).map_err(EnqueueError::Storage);
+            return Ok(self.finish(None).await.map(|()| Accepted::default())?);
         }
         self.pinned = None;
         self.wipes = self.wipes.wrapping_add(1);
@@ -66,7 +73,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             Ok(()) => true,
             // What is to be deleted is in the way: a crash before there is room has deleted it, and nothing else.
             Err(Fault::Full) => false,
-            Err(fault) => return Err(EnqueueError::Storage(fault)),
+            Err(fault) => return Err(fault.into()),
         };
         // What cannot be summed up can be deleted.
         let _summed = self.queue.refresh(&mut self.storage).await;
@@ -75,16 +82,16 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         self.note_leaving(SeqRange { first: Seq::FIRST, last }, self.queue.owed(), Leaving::Deleted).await;
         let wiped = self.queue.wipe(&mut self.storage).await;
         self.note_changes();
-        wiped.map_err(EnqueueError::Storage)?;
+        wiped?;
         if !noted {
-            OptOut::Begun.store(&mut self.storage).await.map_err(EnqueueError::Storage)?;
+            OptOut::Begun.store(&mut self.storage).await?;
         }
         let accepted = self.say_farewell(now).await?;
-        self.finish(accepted.seq).await.map_err(EnqueueError::Storage)?;
+        self.finish(accepted.seq).await?;
         Ok(accepted)
     }
 
-    async fn finish(&mut self, farewell: Option<Seq>) -> Result<(), Fault<S::Error>> {
+    async fn finish(&mut self, farewell: Option<Seq>) -> Result<(), Trouble> {
         let done = OptOut::Done { farewell };
         #[cfg(whisperr_planted)]
         if planted::is(Bug::OptOutInMemory) {
@@ -98,7 +105,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
 
     /// Tells the server that the token which was delivered is not to be used. It is remembered until that is
     /// done: a power cut may leave the choice and not this operation, which is then said again.
-    async fn say_farewell(&mut self, now: Now) -> Result<Accepted, EnqueueError<S::Error>> {
+    async fn say_farewell(&mut self, now: Now) -> Result<Accepted, Refusal> {
         match self.opt_token_out(now).await {
             Err(EnqueueError::Storage(fault)) => Err(EnqueueError::Storage(fault)),
             // On a device with small records a long token cannot be told. That must not keep anything here.
@@ -116,12 +123,12 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
 
     /// When an opt-out that is not done is tried again.
     pub(super) fn opt_out_due(&self, now: Now) -> Option<Instant> {
-        let later = now.instant.after(self.config.retry_base_delay);
+        let later = now.instant.after(self.delivery.config().retry_base_delay);
         (self.opt_out == OptOut::Begun).then(|| self.delivery.resumes_at().unwrap_or(later))
     }
 
     /// What a crash left of an opt-out.
-    pub(super) async fn resume_opt_out(&mut self, now: Now) -> Result<(), Fault<S::Error>> {
+    pub(super) async fn resume_opt_out(&mut self, now: Now) -> Result<(), Trouble> {
         let (owed, head) = (self.queue.owed(), self.queue.head());
         let resumed = match self.opt_out {
             OptOut::No => return Ok(()),

@@ -1,8 +1,9 @@
 //! Keeping the ledger.
 
 use super::Client;
+use crate::kept::{Kept, Trouble};
 use crate::ledger::{Leaving, Ledger, NOTED_EVERY, Page, Totals};
-use crate::storage::{Fault, Seq, SeqRange, Storage, Stored};
+use crate::storage::{Seq, SeqRange, Storage, Stored};
 
 /// The ledger of a run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,10 +17,10 @@ pub(super) struct Books {
 impl Books {
     /// Finds out what happened since the ledger was written down last.
     pub(super) async fn open<S: Storage>(
-        storage: &mut S,
+        storage: &mut Kept<S>,
         owed: u32,
         damaged: u32,
-    ) -> Result<Self, Fault<S::Error>> {
+    ) -> Result<Self, Trouble> {
         let next = storage.next_seq();
         let base = match Page::load(storage).await? {
             Some(page) => {

@@ -1,13 +1,15 @@
 //! Launches, foreground and background, screens and opened notifications (contract, section 9).
 
+use core::pin::pin;
 use core::time::Duration;
 
-use super::{Accepted, Client, EnqueueError, Now};
+use super::say::Encoded;
+use super::{Accepted, Client, EnqueueError, Now, Refusal};
 use crate::application::{Seen, Version};
 use crate::automatic::{Automatic, AutomaticProperties};
 use crate::clock::{Instant, millis};
 use crate::device::Device;
-use crate::operation::Track;
+use crate::kept::Trouble;
 #[cfg(whisperr_planted)]
 use crate::planted::{self, Bug};
 use crate::storage::{Fault, Storage};
@@ -70,32 +72,24 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         version: &str,
         build: &str,
     ) -> Result<Accepted, EnqueueError<S::Error>> {
+        let accepted = self.report_launch(now, &device, version, build).await;
+        self.answer(accepted)
+    }
+
+    async fn report_launch(
+        &mut self,
+        now: Now,
+        device: &Device<'_>,
+        version: &str,
+        build: &str,
+    ) -> Result<Accepted, Refusal> {
         self.learn_time(now);
         let version = Version::parse(version, build)?;
-        self.settle_launch().await.map_err(EnqueueError::Storage)?;
-        let stored = Seen::load(&mut self.storage).await.map_err(EnqueueError::Storage)?;
-        let seq = self.storage.next_seq();
-        let last = stored.last(seq);
-        if last == Some(version) {
-            self.launched = true;
+        self.settle_launch().await?;
+        let Some(encoded) = self.encode_launch(now, device, version).await? else {
             return Ok(Accepted::default());
-        }
-        let own = match last {
-            Some(before) => Some(Automatic::Updated { before }),
-            // What an older client left without a version is no installation.
-            None => self.is_fresh.then_some(Automatic::Installed),
         };
-        let own = own.filter(|_| self.config.automatic_events && !self.is_opted_out());
-        let seen = Seen::new(version, own.is_some().then_some(seq), last);
-        #[cfg(whisperr_planted)]
-        let seen = if planted::is(Bug::VersionWithoutEvent) { Seen::new(version, None, last) } else { seen };
-        self.unsettled = true;
-        seen.store(&mut self.storage).await.map_err(EnqueueError::Storage)?;
-        self.launched = true;
-        let Some(own) = own else { return Ok(Accepted::default()) };
-        let properties = AutomaticProperties { own, device, application: Some(version) };
-        let event = Track::new(own.event_type()).properties(properties).device(device);
-        let reported = self.record_track(now, &event).await;
+        let reported = self.finish_track(now, encoded, false).await;
         if reported.is_err() {
             // Its number is another operation's: what was seen before counts again.
             let _as_before = self.settle_launch().await;
@@ -108,15 +102,51 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         reported
     }
 
+    /// Writes the version down, and encodes the event of a launch; nothing when there is none. An event that is
+    /// refused is the inner error: by then the version stands. A function of its own, so that the versions are gone
+    /// before the event is appended.
+    async fn encode_launch(
+        &mut self,
+        now: Now,
+        device: &Device<'_>,
+        version: Version<'_>,
+    ) -> Result<Option<Result<Option<Encoded>, Refusal>>, Refusal> {
+        let mut stored = Seen::NOTHING;
+        stored.load(&mut self.storage).await?;
+        let seq = self.storage.next_seq();
+        let last = stored.last(seq);
+        if last == Some(version) {
+            self.launched = true;
+            return Ok(None);
+        }
+        let own = match last {
+            Some(before) => Some(Automatic::Updated { before }),
+            // What an older client left without a version is no installation.
+            None => self.is_fresh.then_some(Automatic::Installed),
+        };
+        let own = own.filter(|_| self.delivery.config().automatic_events && !self.is_opted_out());
+        let seen = Seen::new(version, own.is_some().then_some(seq), last);
+        #[cfg(whisperr_planted)]
+        let seen = if planted::is(Bug::VersionWithoutEvent) { Seen::new(version, None, last) } else { seen };
+        self.unsettled = true;
+        seen.store(&mut self.storage).await?;
+        self.launched = true;
+        let Some(own) = own else { return Ok(None) };
+        let properties = AutomaticProperties { own, device, application: Some(version) };
+        let begun = self.prepare_track(now, own.event_type(), None, false).await;
+        Ok(Some(self.encode_track(begun, properties.body())))
+    }
+
     /// Takes back what a launch wrote down whose event was not recorded, before another operation takes its number.
     ///
     /// # Errors
     /// [`Fault::Medium`]: then nothing may take that number. A medium without room is no reason to refuse anything.
-    pub(super) async fn settle_launch(&mut self) -> Result<(), Fault<S::Error>> {
+    pub(super) async fn settle_launch(&mut self) -> Result<(), Trouble> {
         if !self.unsettled {
             return Ok(());
         }
-        let seen = Seen::load(&mut self.storage).await?;
+        let mut seen = Seen::NOTHING;
+        seen.load(&mut self.storage).await?;
         let next = self.storage.next_seq();
         if seen.is_unrecorded(next) {
             let before = seen.last(next).map_or(Seen::NOTHING, |before| Seen::new(before, None, None));
@@ -145,7 +175,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         }
         self.foreground = Some(Foreground { since: now.instant, before: Duration::ZERO });
         let cold_start = !core::mem::replace(&mut self.was_opened, true);
-        self.automatic(now, device, Automatic::Opened { cold_start }).await
+        pin!(self.automatic(now, device, Automatic::Opened { cold_start })).await
     }
 
     /// The application goes to the background; on a device: it goes to sleep. What is owed starts on
@@ -161,7 +191,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         let mut accepted = Ok(Accepted::default());
         if let Some(foreground) = self.foreground.take() {
             let foreground_ms = millis(foreground.lasted(now));
-            accepted = self.automatic(now, device, Automatic::Backgrounded { foreground_ms }).await;
+            accepted = pin!(self.automatic(now, device, Automatic::Backgrounded { foreground_ms })).await;
         }
         self.delivery.handle_flush();
         accepted.map(|accepted| Accepted { wake: true, ..accepted })
@@ -204,7 +234,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         device: Device<'_>,
         own: Automatic<'_>,
     ) -> Result<Accepted, EnqueueError<S::Error>> {
-        if !self.config.automatic_events {
+        if !self.delivery.config().automatic_events {
             return Ok(Accepted::default());
         }
         self.say(now, device, own).await
@@ -216,14 +246,24 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         device: Device<'_>,
         own: Automatic<'_>,
     ) -> Result<Accepted, EnqueueError<S::Error>> {
-        // The version is the one of this launch, not of an earlier one.
-        let seen = if self.launched {
-            Seen::load(&mut self.storage).await.map_err(EnqueueError::Storage)?
-        } else {
-            Seen::NOTHING
-        };
-        let application = seen.current();
-        let properties = AutomaticProperties { own, device, application };
-        self.track(now, &Track::new(own.event_type()).properties(properties).device(device)).await
+        let encoded = self.encode_automatic(now, &device, own).await;
+        let accepted = self.finish_track(now, encoded, false).await;
+        self.answer(accepted)
+    }
+
+    async fn encode_automatic(
+        &mut self,
+        now: Now,
+        device: &Device<'_>,
+        own: Automatic<'_>,
+    ) -> Result<Option<Encoded>, Refusal> {
+        let mut seen = Seen::NOTHING;
+        if self.launched {
+            // The version is the one of this launch, not of an earlier one.
+            seen.load(&mut self.storage).await?;
+        }
+        let begun = self.begin_track(now, own.event_type(), None, false).await;
+        let properties = AutomaticProperties { own, device, application: seen.current() };
+        self.encode_track(begun, properties.body())
     }
 }

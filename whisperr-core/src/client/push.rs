@@ -1,13 +1,14 @@
 //! Push tokens (contract, section 7).
 
-use super::{Accepted, Client, EnqueueError, Now, record_buffer};
+use super::{Accepted, Client, EnqueueError, Now, Refusal, record_buffer};
 use crate::channel::Channel;
+use crate::kept::Trouble;
 #[cfg(whisperr_planted)]
 use crate::planted::{self, Bug};
-use crate::push::Pair;
+use crate::push::{Carried, Pair};
 use crate::push_token::PushToken;
-use crate::record::{self, Kind, Said};
-use crate::storage::{Fault, Seq, Storage, Stored};
+use crate::record::{self, Kind, RecordError, Said};
+use crate::storage::{Seq, Storage, Stored};
 use crate::user::UserId;
 
 impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
@@ -26,44 +27,64 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         token: PushToken<'_>,
     ) -> Result<Accepted, EnqueueError<S::Error>> {
         self.learn_time(now);
+        let accepted = self.take_push_token(now, token).await;
+        self.answer(accepted)
+    }
+
+    async fn take_push_token(&mut self, now: Now, token: PushToken<'_>) -> Result<Accepted, Refusal> {
         let Some(token) = token.parse()? else { return Ok(Accepted::default()) };
         if self.is_opted_out() {
             return Ok(Accepted::default());
         }
-        self.settle_launch().await.map_err(EnqueueError::Storage)?;
-        let Some(user) = self.identity.user() else {
+        self.settle_launch().await?;
+        if self.identity.user().is_none() {
             self.push.hold(token);
-            return Ok(Accepted::default());
-        };
-        let known = Pair::load(&mut self.storage).await.map_err(EnqueueError::Storage)?;
-        let old = known.token_of(user);
-        if old == Some(token.token) {
             return Ok(Accepted::default());
         }
         let seq = self.storage.next_seq();
-        let old = old.map(|old| Channel::push(old).opted_out());
-        let channels = old.into_iter().chain([Channel::from(token)]);
-        let len = encode(record_buffer(&mut self.buffer), user, channels)?;
-        let pair = Pair::new(seq, user, token.token);
+        let Some(len) = self.encode_push_token(token).await? else { return Ok(Accepted::default()) };
         let wake = self.append(now, seq, len, Kind::Identify).await?;
-        self.push.remember(&mut self.storage, &pair).await.map_err(EnqueueError::Storage)?;
+        if let Some(user) = self.identity.user() {
+            self.push.remember(&mut self.storage, seq, user, Carried::Said(token.token)).await?;
+        }
         Ok(Accepted { seq: Some(seq), message_id: None, wake })
+    }
+
+    /// Encodes what registers a token for the current user; nothing when it is registered.
+    async fn encode_push_token(&mut self, token: PushToken<'_>) -> Result<Option<usize>, Refusal> {
+        let mut known = Pair::NONE;
+        known.load(&mut self.storage).await?;
+        let Some(user) = self.identity.user() else { return Ok(None) };
+        let old = known.token_of(user);
+        if old == Some(token.token) {
+            return Ok(None);
+        }
+        let old = old.map(|old| Channel::push(old).opted_out());
+        let len = encode(record_buffer(&mut self.buffer), user, &[old, Some(Channel::from(token))])?;
+        Ok(Some(len))
     }
 
     /// Tells the server that a token is not to be used any more.
-    pub(super) async fn opt_token_out(&mut self, now: Now) -> Result<Accepted, EnqueueError<S::Error>> {
-        let known = Pair::load(&mut self.storage).await.map_err(EnqueueError::Storage)?;
-        let Some((user, token)) = known.get() else { return Ok(Accepted::default()) };
-        self.settle_launch().await.map_err(EnqueueError::Storage)?;
+    pub(super) async fn opt_token_out(&mut self, now: Now) -> Result<Accepted, Refusal> {
+        let Some(len) = self.encode_farewell().await? else { return Ok(Accepted::default()) };
         let seq = self.storage.next_seq();
-        let channels = [Channel::push(token).opted_out()].into_iter();
-        let len = encode(record_buffer(&mut self.buffer), user, channels)?;
         let wake = self.append(now, seq, len, Kind::Identify).await?;
         Ok(Accepted { seq: Some(seq), message_id: None, wake })
     }
 
+    /// Encodes what opts the remembered token out. A function of its own, whose pair is gone before the operation is
+    /// appended: a future keeps what is used over more than one step until its end.
+    async fn encode_farewell(&mut self) -> Result<Option<usize>, Refusal> {
+        let mut known = Pair::NONE;
+        known.load(&mut self.storage).await?;
+        let Some((user, token)) = known.get() else { return Ok(None) };
+        self.settle_launch().await?;
+        let channels = [Some(Channel::push(token).opted_out())];
+        Ok(Some(encode(record_buffer(&mut self.buffer), user, &channels)?))
+    }
+
     /// The operation under this number leaves undelivered: the token it carried registers again.
-    pub(super) async fn forget_carried(&mut self, gone: impl Fn(Seq) -> bool) -> Result<(), Fault<S::Error>> {
+    pub(super) async fn forget_carried(&mut self, gone: impl Fn(Seq) -> bool) -> Result<(), Trouble> {
         #[cfg(whisperr_planted)]
         if planted::is(Bug::KeepDroppedToken) {
             return Ok(());
@@ -72,7 +93,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     }
 
     /// Records were lost: when the one that carried the token is not there, it may have been among them.
-    pub(super) async fn check_carrier(&mut self) -> Result<(), Fault<S::Error>> {
+    pub(super) async fn check_carrier(&mut self) -> Result<(), Trouble> {
         let Some(carrier) = self.push.carrier() else { return Ok(()) };
         let found = self.storage.read(carrier, &mut []).await?;
         if found.is_some_and(|Stored { seq, .. }| seq == carrier) {
@@ -83,11 +104,12 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
 }
 
 /// A partial identify: the user and channels, nothing else.
-fn encode<'a, E>(
+fn encode(
     buffer: &mut [u8],
     user: UserId<'_>,
-    channels: impl Iterator<Item = Channel<'a>> + Clone,
-) -> Result<usize, EnqueueError<E>> {
-    let said = Said { user, anonymous: None, traits: &(), preferred: None, channels, device: None };
-    Ok(record::encode_identify(buffer, &said)?)
+    channels: &[Option<Channel<'_>>],
+) -> Result<usize, RecordError> {
+    let (anonymous, preferred, device) = (None, None, None);
+    let said = Said { user, anonymous, traits: &(), preferred, channels, explicit: &[], device };
+    record::encode_identify(buffer, &said)
 }

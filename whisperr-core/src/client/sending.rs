@@ -9,15 +9,17 @@ use crate::counters::add;
 use crate::dating::{Dating, Source};
 use crate::delivery::{Action, Exit};
 use crate::fetch::Fetched;
+use crate::kept::Trouble;
 use crate::ledger::Leaving;
 use crate::notice::Notice;
 use crate::opt_out::OptOut;
 #[cfg(whisperr_planted)]
 use crate::planted::{self, Bug};
 use crate::queue::Change;
-use crate::record::Moment;
+use crate::record::{Kind, Moment, Record};
 use crate::storage::{Fault, Seq, SeqRange, Storage, Stored};
 use crate::transport::Reply;
+use crate::wire;
 
 /// How long the server takes an event (contract, section 2).
 const WINDOW: Duration = Duration::from_secs(30 * 86_400);
@@ -32,7 +34,48 @@ pub(crate) struct PlanStart {
     /// How often everything was deleted before.
     pub(crate) wipes: u32,
     /// Events dated before this are not sent any more.
-    pub(crate) expired_before: Option<UtcMillis>,
+    expired_before: Option<UtcMillis>,
+    /// What is known of the dates of undated events.
+    pub(crate) dating: Dating,
+}
+
+/// What a stored operation is to a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Judgement {
+    /// Its JSON has so many bytes.
+    Fits { kind: Kind, bytes: usize },
+    /// Something keeps it out.
+    Not(Hindrance),
+}
+
+/// Why an operation is not part of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Hindrance {
+    /// It cannot be decoded, or not be written as JSON.
+    Bad,
+    /// The server would not take it any more.
+    Expired,
+    /// Nobody knows yet when this was.
+    Undated(Moment),
+}
+
+impl PlanStart {
+    /// Looks at an operation. This takes a while, and no lock is held meanwhile.
+    pub(crate) fn judge(&self, record: &[u8]) -> Judgement {
+        let Ok(record) = Record::decode(record) else { return Judgement::Not(Hindrance::Bad) };
+        if let Record::Track(track) = record {
+            let Some((date, estimated)) = self.dating.date(track.moment) else {
+                return Judgement::Not(Hindrance::Undated(track.moment));
+            };
+            if !estimated && self.expired_before.is_some_and(|oldest| date < oldest) {
+                return Judgement::Not(Hindrance::Expired);
+            }
+        }
+        match wire::count(&record, &self.dating) {
+            Some(bytes) => Judgement::Fits { kind: record.kind(), bytes },
+            None => Judgement::Not(Hindrance::Bad),
+        }
+    }
 }
 
 impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
@@ -89,15 +132,16 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     /// Starts forming a batch at the oldest operation.
     pub(crate) fn start_plan(&mut self, now: Now) -> PlanStart {
         self.pinned = None;
-        PlanStart { from: self.queue.head(), wipes: self.wipes, expired_before: self.expired_before(now) }
+        PlanStart {
+            from: self.queue.head(),
+            wipes: self.wipes,
+            expired_before: self.expired_before(now),
+            dating: self.boot.dating,
+        }
     }
 
     /// Copies the next operations out and pins them: none is evicted before the batch stands.
-    pub(crate) async fn fetch_for_plan(
-        &mut self,
-        from: Seq,
-        buffer: &mut [u8],
-    ) -> Result<Fetched, Fault<S::Error>> {
+    pub(crate) async fn fetch_for_plan(&mut self, from: Seq, buffer: &mut [u8]) -> Result<Fetched, Trouble> {
         let fetched = Fetched::read(&mut self.storage, from, Seq::LAST, buffer).await?;
         if let Some(last) = fetched.last() {
             let first = self.pinned.map_or(from, |pinned| pinned.first);
@@ -112,37 +156,43 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         from: Seq,
         last: Seq,
         buffer: &mut [u8],
-    ) -> Result<Fetched, Fault<S::Error>> {
+    ) -> Result<Fetched, Trouble> {
         Fetched::read(&mut self.storage, from, last, buffer).await
     }
 
-    /// Takes an operation that cannot be decoded out of the queue.
-    pub(crate) async fn set_aside(&mut self, wipes: u32, stored: Stored) -> Result<(), Fault<S::Error>> {
-        if wipes != self.wipes {
-            return Ok(());
+    /// Takes what keeps an operation out of the batch, or the operation, out of the way; returns what is known of
+    /// dates then.
+    pub(crate) async fn clear(
+        &mut self,
+        wipes: u32,
+        stored: Stored,
+        hindrance: Hindrance,
+    ) -> Result<Dating, Trouble> {
+        match hindrance {
+            Hindrance::Undated(moment) => self.learn_date(moment).await?,
+            // What was walked through is deleted.
+            _ if wipes != self.wipes => {}
+            Hindrance::Expired => self.take_out(stored, Leaving::Expired).await?,
+            Hindrance::Bad => self.take_out(stored, Leaving::Damaged).await?,
         }
-        self.forget_carried(|carrier| carrier == stored.seq).await?;
-        self.note_leaving(SeqRange::one(stored.seq), 1, Leaving::Damaged).await;
-        let moved = self.queue.set_aside(&mut self.storage, stored).await;
-        self.note_changes();
-        moved
+        Ok(self.boot.dating)
     }
 
-    /// Takes an event that the server would not take any more out of the queue.
-    pub(crate) async fn expire(&mut self, wipes: u32, seq: Seq) -> Result<(), Fault<S::Error>> {
-        if wipes != self.wipes {
-            return Ok(());
-        }
-        self.note_leaving(SeqRange::one(seq), 1, Leaving::Expired).await;
-        let removed = self.queue.forget(&mut self.storage, Change::Expire, SeqRange::one(seq)).await;
+    async fn take_out(&mut self, stored: Stored, how: Leaving) -> Result<(), Trouble> {
+        self.forget_carried(|carrier| carrier == stored.seq).await?;
+        self.note_leaving(SeqRange::one(stored.seq), 1, how).await;
+        let gone = match how {
+            Leaving::Damaged => self.queue.set_aside(&mut self.storage, stored).await,
+            _ => self.queue.forget(&mut self.storage, Change::Expire, SeqRange::one(stored.seq)).await,
+        };
         self.note_changes();
-        removed
+        gone
     }
 
     /// Learns when the boot started in which something happened, once that can be known. It is
     /// written down first, so that a date that was sent stays. Only a storage without room, which
     /// gets some by delivering, is no reason to wait.
-    pub(crate) async fn learn_date(&mut self, moment: Moment) -> Result<(), Fault<S::Error>> {
+    async fn learn_date(&mut self, moment: Moment) -> Result<(), Trouble> {
         let own = self.started.map(|started| (started, Source::Clock));
         let started = own.or(self.started_by_server.map(|started| (started, Source::Server)));
         if let (None, Moment::Boot { boot, .. }, Some((started, source))) =
@@ -173,31 +223,33 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         (apart <= CLOCKS_APART_MAX).then(|| server.min(device).before(WINDOW))
     }
 
-    pub(crate) fn handle_sending(&mut self, now: Now, plan: &Plan, wipes: u32) -> Option<Batch> {
+    /// The walk is over: returns what is to be sent, and until when that may take.
+    pub(crate) fn handle_plan(
+        &mut self,
+        now: Now,
+        walked: Result<(), Trouble>,
+        plan: &Plan,
+        wipes: u32,
+    ) -> Option<(Batch, Instant)> {
+        if walked.is_err() {
+            self.handle_storage_fault(now);
+            return None;
+        }
         if wipes != self.wipes {
             // What was walked through is deleted.
             return None;
         }
         self.pinned = plan.batch().map(|batch| batch.range());
         match plan.batch() {
-            Some(batch) => {
-                self.delivery.handle_sending(now.instant, batch);
-                Some(batch)
-            }
-            None => {
-                self.delivery.handle_unsendable(now.instant);
-                None
-            }
+            Some(batch) => self.delivery.handle_sending(now.instant, batch),
+            None => self.delivery.handle_unsendable(now.instant),
         }
+        plan.batch().zip(self.delivery.sending_until())
     }
 
     /// Whether the attempt under way is over: its time is up, or the client stops.
     pub(crate) fn must_abandon(&self, now: Now) -> bool {
         self.delivery.is_stopped() || self.delivery.sending_until().is_none_or(|until| now.instant >= until)
-    }
-
-    pub(crate) const fn sending_until(&self) -> Option<Instant> {
-        self.delivery.sending_until()
     }
 
     pub(crate) fn handle_reply(&mut self, now: Now, reply: Option<Reply>) {
@@ -211,12 +263,12 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     /// The body of the request could not be read.
     pub(crate) fn handle_unreadable(&mut self, now: Now) {
         // Nothing is wrong with the storage when it was deleted meanwhile.
-        if self.sending_until().is_some() {
+        if self.delivery.sending_until().is_some() {
             self.handle_storage_fault(now);
         }
     }
 
-    pub(crate) fn handle_storage_fault(&mut self, now: Now) {
+    fn handle_storage_fault(&mut self, now: Now) {
         self.pinned = None;
         self.delivery.handle_storage_fault(now.instant);
     }

@@ -5,6 +5,7 @@
 mod bodies;
 mod lending;
 mod limits;
+mod opening;
 mod values;
 
 use core::cell::{RefCell, RefMut};
@@ -79,7 +80,7 @@ impl Transport for Wire {
 }
 
 /// A client behind a cell.
-struct Lock<S>(RefCell<Client<S, Vec<u8>>>);
+struct Lock<S: Storage>(RefCell<Client<S, Vec<u8>>>);
 
 impl<S: Storage> Shared for Lock<S> {
     type Storage = S;

@@ -115,6 +115,19 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
             return Ok(());
         }
         let mut notes = [(0, 0); NOTES];
+        let noted = self.find_lost(&mut notes).await?;
+        self.suspect = false;
+        for at in 0..noted {
+            let Some((first, last)) = notes.get(at).copied() else { break };
+            // So that the next start does not count it again.
+            let _later = self.put(Said::Removal { kind: Kind::Removed, first, last, credit: None }).await;
+        }
+        Ok(())
+    }
+
+    /// Counts what was lost, notes the first of it, and returns how much there was to note. A function of its own: what
+    /// it keeps is gone from the future before anything is written.
+    async fn find_lost(&mut self, notes: &mut [(u64, u64); NOTES]) -> Result<usize, Failure> {
         let mut noted = 0_usize;
         let mut expected: Option<(u32, u64)> = None;
         for generation in self.floor.max(self.wiped.saturating_add(1))..=self.head {
@@ -154,12 +167,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
             *note = (first, self.next.saturating_sub(1));
             noted = noted.saturating_add(1);
         }
-        self.suspect = false;
-        for (first, last) in notes.into_iter().take(noted) {
-            // So that the next start does not count it again.
-            let _later = self.put(Said::Removal { kind: Kind::Removed, first, last, credit: None }).await;
-        }
-        Ok(())
+        Ok(noted)
     }
 
     /// Counts the numbers of a range that were not removed before they were lost.

@@ -6,7 +6,7 @@ use super::layout::{Layout, PAGE_HEADER};
 /// Bytes of a header, before padding.
 pub(super) const HEADER: usize = PAGE_HEADER as usize;
 /// Never all zeros or all ones; the last byte is the version of the format.
-const MAGIC: [u8; 4] = [b'W', b'q', b'L', 1];
+const MAGIC: u32 = u32::from_le_bytes([b'W', b'q', b'L', 1]);
 /// No flash lives for so many turns: what claims more was not written by this code.
 const GENERATION_MAX: u32 = 1 << 31;
 /// No device lives for so many operations.
@@ -31,15 +31,11 @@ pub(super) struct PageHeader {
 impl PageHeader {
     pub(super) fn encode(&self, layout: &Layout) -> [u8; HEADER] {
         let back = u32::try_from(self.next.saturating_sub(self.base)).unwrap_or(u32::MAX);
-        let fields = MAGIC
-            .into_iter()
-            .chain(self.generation.to_le_bytes())
-            .chain(self.floor.to_le_bytes())
-            .chain(self.wiped.to_le_bytes())
-            .chain(back.to_le_bytes())
-            .chain(self.next.to_le_bytes());
+        let high = low(self.next >> 32);
+        let words = [MAGIC, self.generation, self.floor, self.wiped, back, low(self.next), high];
         let mut bytes = [0; HEADER];
-        bytes.iter_mut().zip(fields).for_each(|(to, from)| *to = from);
+        let (places, _) = bytes.as_chunks_mut::<4>();
+        places.iter_mut().zip(words).for_each(|(to, word)| *to = word.to_le_bytes());
         if let Some((body, crc)) = bytes.split_last_chunk_mut::<4>() {
             *crc = Self::checksum(layout, body).to_le_bytes();
         }
@@ -52,21 +48,14 @@ impl PageHeader {
 
     /// The header in these bytes, if it belongs to the page of this index.
     pub(super) fn decode(layout: &Layout, index: u32, bytes: &[u8; HEADER]) -> Option<Self> {
-        let (body, crc) = bytes.split_last_chunk::<4>()?;
-        let (magic, rest) = body.split_first_chunk::<4>()?;
-        let (generation, rest) = rest.split_first_chunk::<4>()?;
-        let (floor, rest) = rest.split_first_chunk::<4>()?;
-        let (wiped, rest) = rest.split_first_chunk::<4>()?;
-        let (back, next) = rest.split_first_chunk::<4>()?;
-        let next = u64::from_le_bytes(*next.first_chunk()?);
-        let header = Self {
-            generation: u32::from_le_bytes(*generation),
-            floor: u32::from_le_bytes(*floor),
-            wiped: u32::from_le_bytes(*wiped),
-            base: next.checked_sub(u32::from_le_bytes(*back).into())?,
-            next,
-        };
-        let whole = *magic == MAGIC && u32::from_le_bytes(*crc) == Self::checksum(layout, body);
+        let mut words = [0; HEADER / 4];
+        let (places, _) = bytes.as_chunks::<4>();
+        words.iter_mut().zip(places).for_each(|(word, from)| *word = u32::from_le_bytes(*from));
+        let [magic, generation, floor, wiped, back, next, high, crc] = words;
+        let next = (u64::from(high) << 32) | u64::from(next);
+        let header = Self { generation, floor, wiped, base: next.checked_sub(back.into())?, next };
+        let (body, _) = bytes.split_last_chunk::<4>()?;
+        let whole = magic == MAGIC && crc == Self::checksum(layout, body);
         let behind = header.generation.checked_sub(header.floor)?;
         (whole
             && layout.index(header.generation) == index

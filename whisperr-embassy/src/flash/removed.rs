@@ -57,26 +57,31 @@ impl Removed {
     /// Adds a range, joined with what it overlaps or touches.
     pub(super) fn insert(&mut self, first: u64, last: u64) {
         let (mut low, mut high) = (first, last);
-        let mut merged = Self { spilled: self.spilled, ..Self::new() };
-        let mut placed = false;
-        for &(first, last) in self.ranges() {
-            if last.saturating_add(1) < low {
-                merged.push((first, last));
-            } else if high.saturating_add(1) < first {
-                if !placed {
-                    merged.push((low, high));
-                    placed = true;
-                }
-                merged.push((first, last));
+        let mut kept = 0_usize;
+        for at in 0..self.len {
+            let Some((first, last)) = self.get(at) else { break };
+            if last.saturating_add(1) < low || high.saturating_add(1) < first {
+                self.set(kept, (first, last));
+                kept = kept.saturating_add(1);
             } else {
                 low = low.min(first);
                 high = high.max(last);
             }
         }
-        if !placed {
-            merged.push((low, high));
+        self.len = kept;
+        // Each of those above it moves up by one; the highest goes last.
+        let mut range = (low, high);
+        let at = self.ranges().iter().take_while(|(first, _)| *first < low).count();
+        for place in self.ranges.get_mut(at..kept).unwrap_or_default() {
+            core::mem::swap(place, &mut range);
         }
-        *self = merged;
+        self.push(range);
+    }
+
+    fn set(&mut self, at: usize, range: (u64, u64)) {
+        if let Some(place) = self.ranges.get_mut(at) {
+            *place = range;
+        }
     }
 
     fn push(&mut self, range: (u64, u64)) {
@@ -96,18 +101,34 @@ impl Removed {
         }
     }
 
+    /// Which ranges matter, a bit for each, and whether those do for which there was no room. To be given to
+    /// [`keep`](Self::keep): who decides may be looking at what holds this.
+    pub(super) fn which(&self, matters: impl Fn(u64, u64) -> bool) -> (u32, bool) {
+        let bits = self
+            .ranges()
+            .iter()
+            .rev()
+            .fold(0, |bits, (first, last)| (bits << 1) | u32::from(matters(*first, *last)));
+        (bits, self.spilled.is_some_and(|(first, last)| matters(first, last)))
+    }
+
     /// Forgets ranges of which nothing is left on the medium.
-    pub(super) fn retain(&mut self, matters: impl Fn(u64, u64) -> bool) {
-        let mut kept = Self { spilled: self.spilled, ..Self::new() };
-        for &(first, last) in self.ranges() {
-            if matters(first, last) {
-                kept.push((first, last));
+    pub(super) fn keep(&mut self, (bits, spilled): (u32, bool)) {
+        let mut kept = 0_usize;
+        for at in 0..self.len {
+            if bits.unbounded_shr(u32::try_from(at).unwrap_or(u32::MAX)) & 1 == 1
+                && let Some(range) = self.get(at)
+            {
+                self.set(kept, range);
+                kept = kept.saturating_add(1);
             }
         }
-        kept.spilled = kept.spilled.filter(|(first, last)| matters(*first, *last));
-        *self = kept;
+        self.len = kept;
+        self.spilled = self.spilled.filter(|_| spilled);
     }
 }
+
+const _: () = assert!(RANGES <= 32, "a bit for each range");
 
 #[cfg(test)]
 mod tests {
@@ -140,9 +161,16 @@ mod tests {
         removed.insert(1, 5);
         removed.insert(9, 9);
 
-        removed.retain(|_, last| last > 5);
+        removed.keep(removed.which(|_, last| last > 5));
 
         assert_eq!(removed.ranges(), [(9, 9)]);
         assert_eq!(removed.know(3), Known::Kept);
+
+        for first in (20..60).step_by(3) {
+            removed.insert(first, first);
+        }
+        removed.keep(removed.which(|first, last| (first..=last).contains(&20) || last == 53));
+        assert_eq!(removed.ranges(), [(20, 20)]);
+        assert_eq!(removed.know(58), Known::Kept, "what did not fit ends at 59 and does not matter");
     }
 }

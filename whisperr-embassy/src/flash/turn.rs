@@ -257,9 +257,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         }
         let oldest = self.floor.max(self.wiped.saturating_add(1));
         self.cursor = self.cursor.filter(|(generation, ..)| *generation >= oldest);
-        let mut removed = self.removed;
-        removed.retain(|first, last| self.may_stand(first, last));
-        self.removed = removed;
+        self.removed.keep(self.removed.which(|first, last| self.may_stand(first, last)));
     }
 
     /// Reads every removed range of which something may be left from the medium.

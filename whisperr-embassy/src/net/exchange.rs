@@ -48,6 +48,16 @@ pub(super) async fn exchange<C: Read + Write, B: Body>(
         // A server that refuses a request may say so before it has all of it, and close: what it said counts.
         Err(BodyError::Writer(_)) => false,
     };
+    let (reply, is_reusable) = read_reply(connection).await?;
+    if !is_sent && (200..300).contains(&reply.status()) {
+        return Err(Failed { error: HttpError::TooEarly, was_answered: true });
+    }
+    Ok(Exchanged { reply, is_reusable: is_reusable && is_sent })
+}
+
+/// Reads a reply, and whether the connection can carry another exchange. A function of its own: its reader takes the
+/// place in the future that the request has left.
+async fn read_reply<C: Read>(connection: &mut C) -> Result<(Reply, bool), Failed> {
     let mut reader = ReplyReader::new();
     while !reader.has_head() {
         if let Err(error) = read_piece(connection, &mut reader).await {
@@ -63,11 +73,7 @@ pub(super) async fn exchange<C: Read + Write, B: Body>(
     };
     // Whatever came in time is read; the rest says nothing that counts.
     let _late = with_timeout(REST_TIMEOUT, rest).await;
-    let (reply, is_reusable) = reader.finish();
-    if !is_sent && (200..300).contains(&reply.status()) {
-        return Err(Failed { error: HttpError::TooEarly, was_answered: true });
-    }
-    Ok(Exchanged { reply, is_reusable: is_reusable && is_sent })
+    Ok(reader.finish())
 }
 
 async fn read_piece<C: Read>(connection: &mut C, reader: &mut ReplyReader) -> Result<(), HttpError> {
@@ -96,7 +102,7 @@ async fn write_request<C: Write, B: Body>(
         " HTTP/1.1\r\nHost: ",
         server.url.authority(),
         "\r\nAuthorization: Bearer ",
-        server.key.expose(),
+        server.key.get().expose(),
         "\r\nContent-Type: application/json\r\n",
         SDK_HEADER,
         ": ",

@@ -8,6 +8,7 @@ mod dial;
 mod error;
 mod exchange;
 mod http;
+mod key;
 mod reply;
 mod server;
 #[cfg(feature = "sntp")]
@@ -17,6 +18,7 @@ mod tls;
 
 pub use error::HttpError;
 pub use http::{HttpTransport, TcpBuffers};
+pub use key::KeyCell;
 pub use reply::ReplyError;
 pub use server::{Server, ServerError};
 #[cfg(feature = "tls")]

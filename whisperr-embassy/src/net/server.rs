@@ -4,6 +4,8 @@ use core::fmt;
 
 use whisperr_core::{BaseUrl, BaseUrlError, DEFAULT_BASE_URL, IngestionKey, KeyError};
 
+use super::key::{Key, KeyCell};
+
 /// Where requests go, and the ingestion key they carry.
 ///
 /// ```
@@ -16,7 +18,7 @@ use whisperr_core::{BaseUrl, BaseUrlError, DEFAULT_BASE_URL, IngestionKey, KeyEr
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Server<'a> {
     pub(super) url: BaseUrl<'a>,
-    pub(super) key: IngestionKey<'a>,
+    pub(super) key: Key<'a>,
 }
 
 impl<'a> Server<'a> {
@@ -25,7 +27,18 @@ impl<'a> Server<'a> {
     /// # Errors
     /// [`ServerError::Key`].
     pub fn new(key: &'a str) -> Result<Self, ServerError> {
-        let key = IngestionKey::parse(key).map_err(ServerError::Key)?;
+        Self::with(Key::Fixed(IngestionKey::parse(key).map_err(ServerError::Key)?))
+    }
+
+    /// The same with a key that can be replaced.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); a key in its cell is a good one.
+    pub fn with_key_cell(key: &'a KeyCell) -> Result<Self, ServerError> {
+        Self::with(Key::Cell(key))
+    }
+
+    fn with(key: Key<'a>) -> Result<Self, ServerError> {
         let url = BaseUrl::parse(DEFAULT_BASE_URL).map_err(ServerError::BaseUrl)?;
         Ok(Self { url, key })
     }

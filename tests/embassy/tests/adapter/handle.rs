@@ -6,9 +6,10 @@ use core::time::Duration;
 use std::rc::Rc;
 
 use embassy_time::{Instant, Timer};
+use whisperr_embassy::net::{HttpTransport, KeyCell, Server, TcpBuffers};
 use whisperr_embassy::{
-    Config, Device, EmbassyClock, EnqueueError, Flush, Identify, NextRun, Notice, NoticeKind, OpenError,
-    Options, RecordBuffers, Resources, TryError, UtcMillis, open, props,
+    Config, Device, EmbassyClock, EnqueueError, Flush, Identify, KeyError, NextRun, Notice, NoticeKind,
+    OpenError, Options, RecordBuffers, Resources, TryError, UtcMillis, open, props,
 };
 use whisperr_embassy_tests::{Act, Answer, Client, Flash, FlashFaults, Lab, UTC, leak};
 use whisperr_virtual_time::now_us;
@@ -235,6 +236,29 @@ fn a_refused_key_is_tried_again_when_it_is_said_to_be_another() {
     lab.pass(Duration::from_secs(1));
 
     assert_eq!(lab.server().operations().len(), 1);
+}
+
+#[test]
+fn a_key_in_a_cell_is_replaced_while_the_transport_uses_it() {
+    let lab = Lab::new(12);
+    let key: &KeyCell = leak(KeyCell::new("wrk_old").unwrap());
+    let server = Server::with_key_cell(key).unwrap().base_url(Lab::base_url().leak()).unwrap();
+    let transport = HttpTransport::new(lab.device(), leak(TcpBuffers::<1024, 512>::new()), server).unwrap();
+    let client = lab.client_over(lab.flash(), CONFIG, transport);
+    lab.server().script(|_| Answer::status(401));
+    lab.run(client.track("door_opened", 0));
+    assert_eq!(lab.run(client.flush()), Flush::AuthRefused);
+
+    lab.server().script(|_| Answer::status(202));
+    assert_eq!(key.set("wrk new"), Err(KeyError::NotAscii { at: 3 }));
+    key.set("wrk_new").unwrap();
+    lab.run(client.handle.retry_auth());
+    assert_eq!(lab.run(client.flush()), Flush::Delivered);
+
+    let received = lab.server().received();
+    let keys: Vec<_> = received.iter().filter_map(|request| request.header("authorization")).collect();
+    assert_eq!(keys, ["Bearer wrk_old", "Bearer wrk_new"]);
+    assert_eq!(format!("{key:?}"), "wrk_…");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use core::time::Duration;
 use embassy_net::Ipv4Address;
 use whisperr_embassy::net::{HttpTransport, Server, ServerError, TcpBuffers};
 use whisperr_embassy::{Config, Flush};
-use whisperr_embassy_tests::{Answer, Faults, Lab, SERVER, leak};
+use whisperr_embassy_tests::{Answer, Faults, Lab, Reach, SERVER, SERVER_V6, leak};
 
 const CONFIG: Config = Config { automatic_events: false, ..Config::DEFAULT };
 
@@ -24,6 +24,39 @@ fn a_name_is_looked_up_for_every_connection() {
 
     assert_eq!(lab.names().asked(), ["events.example.com", "events.example.com"]);
     assert_eq!(lab.server().received()[0].header("host"), Some("events.example.com:4801"));
+}
+
+#[test]
+fn a_server_is_reached_over_ipv6() {
+    for (reach, base_url, asked) in [
+        (Reach::V6, "http://events.example.com:4801", 1),
+        // There is no IPv4 address of it.
+        (Reach::Both, "http://events.example.com:4801", 2),
+        (Reach::V6, "http://[fd00::1]:4801", 0),
+    ] {
+        let lab = Lab::reaching(7, reach);
+        lab.names().answer_v6(|name| (name == "events.example.com").then_some(SERVER_V6));
+        let transport = lab.transport(base_url.into());
+        let client = lab.client_over(lab.flash(), CONFIG, transport);
+
+        lab.run(client.track("door_opened", 0));
+
+        assert_eq!(lab.run(client.flush()), Flush::Delivered, "{reach:?} {base_url}");
+        assert_eq!(lab.names().asked().len(), asked, "{reach:?} {base_url}");
+    }
+}
+
+#[test]
+fn over_ipv4_first_where_the_device_has_both() {
+    let lab = Lab::reaching(8, Reach::Both);
+    lab.names().answer(|_| Some(SERVER));
+    lab.names().answer_v6(|_| Some(SERVER_V6));
+    let client = lab.client_over(lab.flash(), CONFIG, lab.transport("http://events.example.com:4801".into()));
+
+    lab.run(client.track("door_opened", 0));
+
+    assert_eq!(lab.run(client.flush()), Flush::Delivered);
+    assert_eq!(lab.names().asked().len(), 1);
 }
 
 #[test]

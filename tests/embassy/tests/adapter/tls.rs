@@ -7,9 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use embassy_time::Timer;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
+use whisperr_certificates::{Authority, BasicConstraints, Identity, IsCa, date_time_ymd};
 use whisperr_embassy::net::{Server, ServerError, Tls, TlsBuffers};
 use whisperr_embassy::{
     Config, Device, EmbassyClock, Flush, Handle, NextRun, Options, RecordBuffers, Resources, UtcMillis, open,
@@ -20,79 +19,6 @@ use whisperr_embassy_tests::{Act, Answer, Chance, Faults, Flash, KEY, Lab, SERVE
 const CONFIG: Config = Config { automatic_events: false, ..Config::DEFAULT };
 
 const HOST: &str = "events.example.com";
-
-/// A certificate authority.
-struct Authority {
-    der: Vec<u8>,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-/// What a server shows, and the key behind it.
-struct Identity {
-    certificates: Vec<Vec<u8>>,
-    key: Vec<u8>,
-}
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let der = params.self_signed(&key).unwrap().der().to_vec();
-        Self { der, issuer: Issuer::new(params, key) }
-    }
-
-    fn params(names: &[&str]) -> CertificateParams {
-        let mut params =
-            CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
-        params.not_before = date_time_ymd(2026, 1, 1);
-        params.not_after = date_time_ymd(2026, 12, 31);
-        params
-    }
-
-    fn sign(&self, params: &CertificateParams) -> Identity {
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().der().to_vec();
-        Identity { certificates: vec![certificate], key: key.serialize_der() }
-    }
-
-    /// A certificate for these names.
-    fn certify(&self, names: &[&str]) -> Identity {
-        self.sign(&Self::params(names))
-    }
-
-    /// Another authority below this one, which is one or only says so.
-    fn delegate(&self, name: &str, is_ca: IsCa) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = Self::params(&[name]);
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = is_ca;
-        let der = params.signed_by(&key, &self.issuer).unwrap().der().to_vec();
-        Self { der, issuer: Issuer::new(params, key) }
-    }
-}
-
-impl Identity {
-    /// Sends this one along, too.
-    fn with(mut self, certificate: &[u8]) -> Self {
-        self.certificates.push(certificate.to_vec());
-        self
-    }
-
-    fn config(self) -> Arc<ServerConfig> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                self.certificates.into_iter().map(Into::into).collect(),
-                PrivateKeyDer::Pkcs8(self.key.into()),
-            );
-        Arc::new(config.unwrap())
-    }
-}
 
 struct Client {
     handle: Handle<'static, Flash>,
@@ -110,7 +36,7 @@ impl Client {
 
 /// A client that trusts these authorities, in a lab whose server shows this.
 fn start(seed: u64, identity: Identity, roots: &[&[u8]]) -> (Lab, Client) {
-    start_with::<16_640>(seed, &identity.config(), roots, Some(UTC))
+    start_with::<16_640>(seed, &identity.config(None), roots, Some(UTC))
 }
 
 fn start_with<const RX: usize>(
@@ -295,8 +221,7 @@ fn an_attempt_that_is_given_up_ends_its_connection_at_once() {
 #[test]
 fn small_buffers_do_where_the_server_sends_small_records() {
     let authority = Authority::new("ours");
-    let mut config = authority.certify(&[HOST]).config();
-    Arc::get_mut(&mut config).unwrap().max_fragment_size = Some(512);
+    let config = authority.certify(&[HOST]).config(Some(512));
     let (lab, client) = start_with::<2048>(6, &config, &[&authority.der], Some(UTC));
 
     assert_eq!(client.deliver(&lab, 0, 10), Flush::Delivered);
@@ -308,7 +233,7 @@ fn without_the_date_everything_but_validity_is_checked() {
     let mut late = Authority::params(&[HOST]);
     late.not_after = date_time_ymd(2026, 2, 1);
     for (identity, is_spoken_to) in [(ours.sign(&late), true), (theirs.certify(&[HOST]), false)] {
-        let (lab, client) = start_with::<16_640>(7, &identity.config(), &[&ours.der], None);
+        let (lab, client) = start_with::<16_640>(7, &identity.config(None), &[&ours.der], None);
 
         // An event waits for the date; a user does not.
         let flush = lab.run(async {

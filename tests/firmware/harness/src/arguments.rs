@@ -14,6 +14,7 @@ Usage: whisperr-firmware-harness [options]
   --cuts N           cut points of the scripted run, evenly spread (default 50)
   --every-cut        every cut point of the scripted run, with every kind of tear in turn
   --seed N           where chance begins (default 1)
+  --tls              the same over TLS 1.3, and servers that are not who they should be
   --forget           erases the flash behind a kill, to see whether that is found out: the run must fail
   --firmware PATH    an image that is built already
   -h, --help         print this
@@ -29,13 +30,15 @@ pub(crate) struct Arguments {
     pub(crate) cuts: Option<u32>,
     pub(crate) seed: u64,
     pub(crate) forget: bool,
+    pub(crate) tls: bool,
     pub(crate) firmware: Option<PathBuf>,
 }
 
 impl Arguments {
     /// Reads them; `None` when only help was asked for.
     pub(crate) fn read() -> crate::Result<Option<Self>> {
-        let mut arguments = Self { kills: 50, cuts: Some(50), seed: 1, forget: false, firmware: None };
+        let mut arguments =
+            Self { kills: 50, cuts: Some(50), seed: 1, forget: false, tls: false, firmware: None };
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
@@ -43,6 +46,7 @@ impl Arguments {
                 Long("cuts") => arguments.cuts = Some(parser.value()?.parse()?),
                 Long("every-cut") => arguments.cuts = None,
                 Long("seed") => arguments.seed = parser.value()?.parse()?,
+                Long("tls") => arguments.tls = true,
                 Long("forget") => arguments.forget = true,
                 Long("firmware") => arguments.firmware = Some(parser.value()?.into()),
                 Long("help") | Short('h') => {

@@ -1,15 +1,19 @@
 //! What is done to the kiosk.
 
+use core::error::Error;
+use core::num::NonZeroUsize;
 use core::time::Duration;
 use std::thread;
 use std::time::Instant;
 
 use tempfile::TempDir;
+use whisperr_certificates::Authority;
 use whisperr_collector::{Collector, Fault};
 
 use crate::arguments::Arguments;
 use crate::chance::Chance;
 use crate::check;
+use crate::front::{self, Shown};
 use crate::image::{Image, Life};
 use crate::layout::{BOOTS, CHANGES, ERASES, LEDGER, LEDGER_NAMES, REPROGRAMMED, STACK, end, mode, tear};
 use crate::machine::{End, Firmware};
@@ -17,22 +21,50 @@ use crate::report::{Report, Row};
 use crate::{Result, tell};
 
 /// Longer than any life that ends by itself, on a machine with other things to do.
-const LONGEST: Duration = Duration::from_secs(90);
+const LONGEST: Duration = Duration::from_secs(300);
 /// Lives between two looks at what arrived.
 const LIVES_AT_ONCE: u32 = 10;
 
-/// Everything that was asked for.
+/// Everything that was asked for: the days in one thread, the script in the others. A machine in QEMU keeps one core busy.
 pub(crate) fn run(firmware: &Firmware, arguments: &Arguments) -> Result<Report> {
-    let mut report = Report::default();
-    let mut bench = Bench::new(firmware, arguments.seed)?;
-    report.rows.push(short_day(&mut bench)?);
-    if arguments.kills > 0 {
-        report.rows.push(random(&mut bench, arguments)?);
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let busy = usize::from(arguments.kills > 0);
+    let parts = u32::try_from(cores.saturating_sub(busy).max(1))?;
+    // An error is passed on as its text: a boxed one stays in its thread.
+    let as_text = |error: Box<dyn Error>| error.to_string();
+    let (days, script) = thread::scope(|scope| {
+        let days = scope.spawn(|| days(firmware, arguments).map_err(as_text));
+        let threads: Vec<_> = (0..if arguments.cuts == Some(0) { 0 } else { parts })
+            .map(|part| scope.spawn(move || script(firmware, arguments, part, parts).map_err(as_text)))
+            .collect();
+        let script: Vec<_> = threads.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        (days.join(), script)
+    });
+    let panicked = |_| "a thread of the harness panicked";
+    let mut report = Report { rows: days.map_err(panicked)?? };
+    let mut whole: Option<Row> = None;
+    for part in script {
+        let row = part.map_err(panicked)??;
+        whole = Some(match whole {
+            Some(whole) => whole.join(row),
+            None => row,
+        });
     }
-    if arguments.cuts != Some(0) {
-        report.rows.push(script(&mut bench, arguments.cuts)?);
-    }
+    report.rows.extend(whole);
     Ok(report)
+}
+
+/// Everything but the script.
+fn days(firmware: &Firmware, arguments: &Arguments) -> Result<Vec<Row>> {
+    let mut bench = Bench::new(firmware, arguments)?;
+    let mut rows = vec![short_day(&mut bench)?];
+    if let Some(authority) = bench.authority.take() {
+        rows.push(strangers(&mut bench, &authority)?);
+    }
+    if arguments.kills > 0 {
+        rows.push(random(&mut bench, arguments)?);
+    }
+    Ok(rows)
 }
 
 /// A machine, its image and its collector.
@@ -40,19 +72,35 @@ struct Bench<'a> {
     firmware: &'a Firmware,
     image: Image,
     collector: Collector,
+    /// Where the device finds the collector: itself, or TLS in front of it.
+    port: u16,
+    /// Whom a device with TLS trusts.
+    authority: Option<Authority>,
     chance: Chance,
     version: u32,
     _directory: TempDir,
 }
 
 impl<'a> Bench<'a> {
-    fn new(firmware: &'a Firmware, seed: u64) -> Result<Self> {
+    fn new(firmware: &'a Firmware, arguments: &Arguments) -> Result<Self> {
         let directory = tempfile::tempdir()?;
+        let image = Image::new(&directory.path().join("flash.img"))?;
+        let collector = Collector::start()?;
+        let authority = arguments.tls.then(|| Authority::new("ours"));
+        let port = match &authority {
+            Some(authority) => {
+                image.trust(&authority.der)?;
+                front::start(authority, Shown::Itself, collector.addr())?
+            }
+            None => collector.addr().port(),
+        };
         Ok(Self {
             firmware,
-            image: Image::new(&directory.path().join("flash.img"))?,
-            collector: Collector::start()?,
-            chance: Chance(seed),
+            image,
+            collector,
+            port,
+            authority,
+            chance: Chance(arguments.seed),
             version: 0,
             _directory: directory,
         })
@@ -63,7 +111,7 @@ impl<'a> Bench<'a> {
         Life {
             mode,
             seed: self.chance.next() as u32,
-            port: self.collector.addr().port(),
+            port: self.port,
             cut_at: 0,
             tear: tear::ALL,
             version: self.version,
@@ -145,6 +193,34 @@ fn short_day(bench: &mut Bench<'_>) -> Result<Row> {
     Ok(row)
 }
 
+/// Servers that are not who they should be: nothing is sent to them, and nothing that was meant for the right one is lost.
+fn strangers(bench: &mut Bench<'_>, authority: &Authority) -> Result<Row> {
+    let start = Instant::now();
+    let mut row = Row { name: "servers that are somebody else", ..Row::default() };
+    let flash = bench.image.flash()?;
+    bench.restore(&flash)?;
+    let own = bench.port;
+    for shown in Shown::STRANGERS {
+        let how = format!("{shown:?}");
+        bench.port = front::start(authority, shown, bench.collector.addr())?;
+        let life = bench.life(mode::ONE_FLUSH);
+        let ended = bench.run(&life, &mut row)?;
+        if let Some(wrong) = ended.wrong(false, &[end::DONE]) {
+            row.breaks(&how, &wrong);
+        }
+        let heard = bench.collector.requests().len();
+        if heard > 0 {
+            row.breaks(&how, &format!("{heard} requests reached it"));
+        }
+        bench.port = own;
+        bench.drain(&mut row, &how)?;
+        row.add(check::arrived(&bench.collector, &bench.image.journal()?), &how);
+        bench.restore(&flash)?;
+    }
+    row.time = start.elapsed();
+    Ok(row)
+}
+
 /// Lives that end at random, in a chain on one flash.
 fn random(bench: &mut Bench<'_>, arguments: &Arguments) -> Result<Row> {
     let lives = arguments.kills;
@@ -217,12 +293,14 @@ fn cut(bench: &mut Bench<'_>, mut life: Life, row: &mut Row) -> Result<End> {
     Ok(ended)
 }
 
-/// The same steps again and again on the same flash, with the power failing in another change each time.
-fn script(bench: &mut Bench<'_>, most: Option<u32>) -> Result<Row> {
+/// The same steps again and again on the same flash, with the power failing in another change each time. Every so many
+/// parts of it are this one's; each has a machine of its own.
+fn script(firmware: &Firmware, arguments: &Arguments, part: u32, parts: u32) -> Result<Row> {
     /// Runs that wear the flash in, so that its pages turn in the runs that count.
     const BEFORE: u32 = 3;
     let start = Instant::now();
     let mut row = Row { name: "script", ..Row::default() };
+    let mut bench = Bench::new(firmware, arguments)?;
     for _ in 0..BEFORE {
         let life = bench.life(mode::SCRIPT);
         if let Some(wrong) = bench.run(&life, &mut row)?.wrong(false, &[end::DONE]) {
@@ -238,9 +316,9 @@ fn script(bench: &mut Bench<'_>, most: Option<u32>) -> Result<Row> {
         row.breaks("the run without a cut", &wrong);
     }
     let changes = bench.image.word(CHANGES)?;
-    let points = most.map_or(changes, |most| most.min(changes));
+    let points = arguments.cuts.map_or(changes, |most| most.min(changes));
     let mut cut_before: u32 = 0;
-    for index in 0..points {
+    for index in (0..points).skip(part.try_into()?).step_by(parts.try_into()?) {
         let at = u64::from(index).saturating_mul(changes.into()).checked_div(points.into()).unwrap_or(0);
         let at = u32::try_from(at).unwrap_or(0).saturating_add(1);
         bench.restore(&flash)?;
@@ -256,12 +334,14 @@ fn script(bench: &mut Bench<'_>, most: Option<u32>) -> Result<Row> {
         bench.drain(&mut row, &how)?;
         row.erases = row.erases.saturating_add(bench.image.word(ERASES)?.into());
         row.add(check::arrived(&bench.collector, &bench.image.journal()?), &how);
-        if index % 100 == 99 {
+        if index % 100 == part {
             tell(&format!("{} of {points} cuts, {} broken", index.saturating_add(1), row.broken.len()));
         }
     }
-    row.note =
-        format!("{points} of {changes} changes of the flash; {cut_before} runs ended before their cut");
+    row.note = format!(
+        "{} of {points} cut points in {changes} changes of the flash; {cut_before} runs ended before their cut",
+        row.cuts.saturating_add(cut_before.try_into()?)
+    );
     row.time = start.elapsed();
     Ok(row)
 }

@@ -46,6 +46,8 @@ pub(crate) fn arrived(collector: &Collector, journal: &[u32]) -> Verdict {
 fn places(operations: &[Operation], broken: &mut Vec<String>) -> BTreeMap<Name, usize> {
     let mut places = BTreeMap::new();
     let mut installed: usize = 0;
+    // Each update goes on from the version that was told before it: none is lost, and none comes twice.
+    let mut running: Option<String> = None;
     for (place, operation) in operations.iter().enumerate() {
         let number =
             |value: Option<&Value>| value.and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
@@ -53,6 +55,15 @@ fn places(operations: &[Operation], broken: &mut Vec<String>) -> BTreeMap<Name, 
             Operation::Track(event) => {
                 let kind = event.get("event_type").and_then(Value::as_str).unwrap_or_default();
                 installed = installed.saturating_add(usize::from(kind == "app_installed"));
+                if matches!(kind, "app_installed" | "app_updated") {
+                    let version =
+                        |name| get(event.get("properties"), name).and_then(Value::as_str).map(str::to_owned);
+                    let (before, now) = (version("previous_version"), version("app_version"));
+                    if (running.is_some() && before != running) || now == before {
+                        broken.push(format!("{kind} from {before:?} to {now:?} while {running:?} ran"));
+                    }
+                    running = now;
+                }
                 if kind != "door_opened" {
                     continue;
                 }
@@ -134,6 +145,8 @@ fn compare(journal: &[u32], places: &BTreeMap<Name, usize>, verdict: &mut Verdic
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const A: Name = (0, 7);
@@ -156,6 +169,29 @@ mod tests {
         assert_eq!(broken(&journal, &[(A, 0)]), [""; 0]);
         assert_eq!(broken(&journal, &[(A, 0), (B, 1)]), [""; 0]);
         assert_eq!(broken(&journal, &[(B, 0)]), ["LOST 0/7"]);
+    }
+
+    #[test]
+    fn every_update_is_told_once() {
+        let told = |updates: &[(&str, &str)]| {
+            let installed = ("app_installed", json!({"app_version": "1"}));
+            let updates = updates.iter().map(|(before, now)| {
+                ("app_updated", json!({"previous_version": before, "app_version": now}))
+            });
+            let operations: Vec<_> = [installed]
+                .into_iter()
+                .chain(updates)
+                .map(|(kind, own)| Operation::Track(json!({"event_type": kind, "properties": own})))
+                .collect();
+            let mut broken = Vec::new();
+            places(&operations, &mut broken);
+            broken.len()
+        };
+
+        assert_eq!(told(&[("1", "2"), ("2", "1")]), 0);
+        assert_eq!(told(&[("1", "2"), ("1", "2")]), 1, "twice");
+        assert_eq!(told(&[("2", "1")]), 1, "the one before is lost");
+        assert_eq!(told(&[("1", "1")]), 1, "nothing changed");
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::layout::{
-    CHANGES, CUT_AT, FLASH_BYTES, IMAGE_BYTES, JOURNAL, JOURNAL_LENGTH, JOURNAL_WORDS, MODE, ORACLE, PORT,
-    SEED, TEAR, UTC, VERSION,
+    CA, CA_BYTES, CA_LENGTH, CHANGES, CUT_AT, FLASH_BYTES, IMAGE_BYTES, JOURNAL, JOURNAL_LENGTH,
+    JOURNAL_WORDS, MODE, ORACLE, PORT, SEED, TEAR, UTC, VERSION,
 };
 
 /// What a life is to be.
@@ -80,6 +80,14 @@ impl Image {
             self.file.write_all_at(&word.to_le_bytes(), at.into())?;
         }
         Ok(())
+    }
+
+    /// Writes down which authority the device trusts.
+    pub(crate) fn trust(&self, authority: &[u8]) -> io::Result<()> {
+        let length = u32::try_from(authority.len()).ok().filter(|length| *length <= CA_BYTES);
+        let length = length.ok_or_else(|| io::Error::other("the authority's certificate is too long"))?;
+        self.file.write_all_at(&length.to_le_bytes(), CA_LENGTH.into())?;
+        self.file.write_all_at(authority, CA.into())
     }
 
     /// A word of the oracle.

@@ -46,7 +46,7 @@ impl Firmware {
     }
 
     /// Builds it with the script beside it.
-    pub(crate) fn build() -> crate::Result<Self> {
+    pub(crate) fn build(tls: bool) -> crate::Result<Self> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../image/build");
         // The tool chain of this build is not that one's.
         let mut command = Command::new(script);
@@ -54,6 +54,9 @@ impl Firmware {
             ["CARGO", "RUSTUP_TOOLCHAIN", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_MANIFEST_DIR"]
         {
             command.env_remove(name);
+        }
+        if tls {
+            command.arg("--tls");
         }
         let built = command.stderr(Stdio::inherit()).output()?;
         if !built.status.success() {

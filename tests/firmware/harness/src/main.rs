@@ -9,6 +9,7 @@ mod arguments;
 mod campaign;
 mod chance;
 mod check;
+mod front;
 mod image;
 #[path = "../../layout.rs"]
 #[expect(dead_code, reason = "the firmware's part")]
@@ -48,7 +49,7 @@ fn run() -> Result<bool> {
     }
     let firmware = match &arguments.firmware {
         Some(path) => Firmware::at(path.clone()),
-        None => Firmware::build()?,
+        None => Firmware::build(arguments.tls)?,
     };
     let report = campaign::run(&firmware, &arguments)?;
     io::stdout().write_all(report.to_string().as_bytes())?;

@@ -42,6 +42,23 @@ impl Row {
         }
     }
 
+    /// Together with another part of the same campaign, which ran beside it.
+    pub(crate) fn join(mut self, other: Self) -> Self {
+        self.kills = self.kills.saturating_add(other.kills);
+        self.cuts = self.cuts.saturating_add(other.cuts);
+        self.boots = self.boots.saturating_add(other.boots);
+        self.acknowledged = self.acknowledged.saturating_add(other.acknowledged);
+        self.refused = self.refused.saturating_add(other.refused);
+        self.cut_short = self.cut_short.saturating_add(other.cut_short);
+        self.lost = self.lost.saturating_add(other.lost);
+        self.repeated = self.repeated.saturating_add(other.repeated);
+        self.erases = self.erases.saturating_add(other.erases);
+        self.broken.extend(other.broken);
+        self.time = self.time.max(other.time);
+        self.note = format!("{}; {}", self.note, other.note);
+        self
+    }
+
     pub(crate) fn breaks(&mut self, how: &str, breach: &str) {
         crate::tell(&format!("BROKEN {how}: {breach}"));
         self.broken.push(format!("{how}: {breach}"));

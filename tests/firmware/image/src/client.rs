@@ -3,7 +3,6 @@
 use core::time::Duration;
 
 use static_cell::{ConstStaticCell, StaticCell};
-use whisperr_embassy::net::HttpTransport;
 use whisperr_embassy::{
     Config, Device, EmbassyClock, FlashStorage, Handle, Options, Overflow, RecordBuffers, Resources, Runner,
     open,
@@ -13,6 +12,7 @@ use crate::board::{power, serial};
 use crate::chance::Chance;
 use crate::flash::Nor;
 use crate::layout::{FLASH_BYTES, PAGES, end};
+use crate::network::Way;
 
 /// The queue of this device.
 pub(crate) type Store = FlashStorage<Nor, { PAGES as usize }>;
@@ -28,7 +28,7 @@ const DAY: Config = Config {
     overflow: Overflow::Refuse,
     retry_base_delay: Duration::from_millis(10),
     max_retry_delay: Duration::from_millis(200),
-    request_timeout: Duration::from_millis(600),
+    request_timeout: if cfg!(feature = "tls") { Duration::from_secs(3) } else { Duration::from_millis(600) },
     max_retries: 1000,
     ..Config::DEFAULT
 };
@@ -52,7 +52,8 @@ pub(crate) async fn start(
     };
     let options = Options::new(Device::new("kiosk")).config(if is_script { SCRIPT } else { DAY });
     let mut entropy = Chance::new(seed, 201);
-    match open(RESOURCES.init(Resources::new()), BUFFERS.take(), storage, clock, &options, &mut entropy).await
+    match open(RESOURCES.init_with(Resources::new), BUFFERS.take(), storage, clock, &options, &mut entropy)
+        .await
     {
         Ok(opened) => opened,
         Err(error) => closed(&error),
@@ -66,6 +67,10 @@ fn closed(error: &dyn core::fmt::Debug) -> ! {
 
 /// Delivers for ever.
 #[embassy_executor::task]
-pub(crate) async fn deliver(mut runner: Runner<'static, Store>, mut transport: HttpTransport<'static>) {
-    runner.run(&mut transport, |notice| serial::say(format_args!("notice: {notice:?}"))).await;
+pub(crate) async fn deliver(mut runner: Runner<'static, Store>, mut transport: Way) {
+    let notify = |notice| serial::say(format_args!("notice: {notice:?}"));
+    #[cfg(not(feature = "tls"))]
+    runner.run(&mut transport, notify).await;
+    #[cfg(feature = "tls")]
+    transport.run(&mut runner, notify).await;
 }

@@ -57,15 +57,20 @@ async fn live(spawner: Spawner) {
     let stack = network::start(spawner, seed.into());
     let (kiosk, runner) = client::start(&CLOCK, seed, mode == mode::SCRIPT).await;
     oracle::count(OPENED);
-    spawner.spawn(client::deliver(runner, network::transport(stack)).expect("one runner"));
+    spawner.spawn(client::deliver(runner, network::transport(stack, seed)).expect("one runner"));
     spawner.spawn(day(spawner, kiosk).expect("one day"));
 }
 
 /// A task of its own: what opening a client needs of the stack is not needed for ever.
 #[embassy_executor::task]
 async fn day(spawner: Spawner, kiosk: Kiosk) {
+    let mode = psram::load(MODE);
+    if mode == mode::ONE_FLUSH {
+        kiosk::set_time(&CLOCK);
+    }
     kiosk::open_doors(kiosk).await;
-    match psram::load(MODE) {
+    match mode {
+        mode::ONE_FLUSH => kiosk::one_flush(kiosk).await,
         mode::SCRIPT => kiosk::script(kiosk, &CLOCK).await,
         mode::DRAIN => kiosk::close(kiosk, &CLOCK).await,
         _ => kiosk::start(spawner, kiosk, &CLOCK, psram::load(SEED)),

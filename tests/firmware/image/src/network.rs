@@ -6,7 +6,7 @@ use embassy_executor::Spawner;
 use embassy_net::{Config, Ipv4Address, Ipv4Cidr, Runner, Stack, StackResources, StaticConfigV4};
 use heapless::String;
 use static_cell::{ConstStaticCell, StaticCell};
-use whisperr_embassy::net::{HttpTransport, Server, TcpBuffers};
+use whisperr_embassy::net::Server;
 
 use crate::board::ethernet::Ethernet;
 use crate::board::psram;
@@ -40,11 +40,41 @@ async fn run(mut runner: Runner<'static, &'static mut Ethernet>) {
 }
 
 /// The way to the collector.
-pub(crate) fn transport(stack: Stack<'static>) -> HttpTransport<'static> {
+#[cfg(not(feature = "tls"))]
+pub(crate) type Way = whisperr_embassy::net::HttpTransport<'static>;
+/// The way to the collector.
+#[cfg(feature = "tls")]
+pub(crate) type Way = whisperr_embassy::net::Tls<'static, crate::chance::Chance>;
+
+/// The way to the collector: without TLS where nobody else is on the line.
+#[cfg(not(feature = "tls"))]
+pub(crate) fn transport(stack: Stack<'static>, _seed: u32) -> Way {
+    use whisperr_embassy::net::TcpBuffers;
     static BUFFERS: ConstStaticCell<TcpBuffers> = ConstStaticCell::new(TcpBuffers::new());
+    Way::new(stack, BUFFERS.take(), server("http")).expect("a plain server")
+}
+
+/// The way to the collector, whose certificate must come from the authority that the host named.
+#[cfg(feature = "tls")]
+pub(crate) fn transport(stack: Stack<'static>, seed: u32) -> Way {
+    use crate::layout::{CA, CA_BYTES, CA_LENGTH};
+    use whisperr_embassy::net::TlsBuffers;
+    static BUFFERS: ConstStaticCell<TlsBuffers<4736>> = ConstStaticCell::new(TlsBuffers::new());
+    static AUTHORITY: ConstStaticCell<[u8; CA_BYTES as usize]> = ConstStaticCell::new([0; CA_BYTES as usize]);
+    static ROOTS: StaticCell<[&[u8]; 1]> = StaticCell::new();
+    let der = AUTHORITY.take();
+    for (at, word) in (CA..).step_by(4).zip(der.chunks_exact_mut(4)) {
+        word.copy_from_slice(&psram::load(at).to_le_bytes());
+    }
+    let roots = ROOTS.init([der.get(..psram::load(CA_LENGTH) as usize).expect("an authority that fits")]);
+    // Good enough in a test: the host draws another seed for every life.
+    let entropy = crate::chance::Chance::new(seed, 300);
+    Way::new(stack, BUFFERS.take(), server("https"), roots, entropy).expect("a server with TLS")
+}
+
+fn server(scheme: &str) -> Server<'static> {
     static URL: ConstStaticCell<String<40>> = ConstStaticCell::new(String::new());
     let url = URL.take();
-    write!(url, "http://{HOST}:{}", psram::load(PORT)).expect("a short address");
-    let server = Server::new("wrk_kiosk").and_then(|server| server.base_url(url)).expect("a server");
-    HttpTransport::new(stack, BUFFERS.take(), server).expect("a plain server")
+    write!(url, "{scheme}://{HOST}:{}", psram::load(PORT)).expect("a short address");
+    Server::new("wrk_kiosk").and_then(|server| server.base_url(url)).expect("a server")
 }

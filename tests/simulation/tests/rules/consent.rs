@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use serde_json::{Value, json};
-use whisperr_core::{FlushProgress, Identify, Notice, Track, Waiting};
+use whisperr_core::{FlushProgress, Identify, Notice, Seq, SeqRange, Slot, Storage, Track, Waiting, ready};
 use whisperr_simulation::{Answer, Choices, FileMedium, Medium, Options, Seen, StorageFaults, World, reply};
 use whisperr_std::file::simulated::SimulatedDisk;
 
@@ -255,4 +255,113 @@ fn what_is_said_after_an_opt_out_is_not_taken_for_what_it_deleted() {
 
     let ledger = world.with(|client| client.ledger());
     assert_eq!((ledger.accepted, ledger.owed, ledger.evicted), (2, 2, 0));
+}
+
+/// Identified with a token that the server knows, and opted out: its farewell is owed.
+fn said_farewell() -> World {
+    let mut world = world();
+    world.identify(&Identify::new("u1").push_token("tok")).unwrap();
+    world.flush();
+    world.opt_out().unwrap();
+    assert_eq!(world.status().owed, 1);
+    world
+}
+
+#[test]
+fn the_word_to_the_server_is_said_once_whenever_the_power_goes() {
+    // Still owed; delivered, and known to be.
+    for delivered in [false, true] {
+        let mut world = said_farewell();
+        if delivered {
+            world.flush();
+        }
+        for _ in 0..2 {
+            world.crash();
+            assert_eq!(world.status().owed, u32::from(!delivered));
+            assert!(world.with(|client| client.is_opted_out()));
+        }
+        assert_eq!(world.status().counters.deleted, 0);
+        assert_eq!(arrived(&mut world)[1..], [opted_out("u1", "tok")], "delivered: {delivered}");
+    }
+}
+
+#[test]
+fn the_word_to_the_server_that_a_power_cut_took_is_said_again() {
+    let mut world = said_farewell();
+    world.with_storage(|_, storage| {
+        let last = Seq::new(storage.next_seq().get() - 1);
+        ready(storage.remove(SeqRange::one(last))).unwrap().unwrap();
+    });
+    world.crash();
+
+    assert_eq!(world.status().owed, 1);
+    // That word is known, too: nothing is said a third time.
+    world.crash();
+    assert_eq!(arrived(&mut world)[1..], [opted_out("u1", "tok")]);
+    assert_eq!(world.status().counters.deleted, 0);
+}
+
+/// The choice to be recorded again was not durable yet, and what was said after it was.
+#[test]
+fn what_was_said_after_an_opt_in_that_a_power_cut_took_is_deleted() {
+    const SLOTS: [Slot; 2] = [Slot::Consent, Slot::Push];
+    // Whether there was a farewell, whether it was delivered before the cut, how much was said, and what arrives in all.
+    for (farewell, delivered, said, arrives) in [
+        (true, false, 1, 2),
+        (true, true, 1, 3),
+        (true, true, 2, 3),
+        (false, false, 1, 0),
+        (false, false, 2, 0),
+    ] {
+        let mut world = if farewell { said_farewell() } else { world() };
+        world.opt_out().unwrap();
+        let before = SLOTS.map(|slot| {
+            let mut value = vec![0; 1024];
+            let len =
+                world.with_storage(|_, storage| ready(storage.load(slot, &mut value)).unwrap().unwrap());
+            value.truncate(len);
+            (slot, value)
+        });
+        world.opt_in().unwrap();
+        if delivered {
+            world.flush();
+        }
+        for _ in 0..said {
+            track(&mut world, "door_opened");
+        }
+        for (slot, value) in before {
+            world.with_storage(|_, storage| ready(storage.store(slot, &value)).unwrap().unwrap());
+        }
+
+        world.crash();
+
+        let case = (farewell, delivered, said);
+        assert!(world.with(|client| client.is_opted_out()), "{case:?}");
+        let arrived = arrived(&mut world);
+        assert!(!arrived.contains(&json!("door_opened")), "{case:?}: {arrived:?}");
+        assert_eq!(arrived.len(), arrives, "{case:?}: {arrived:?}");
+        assert_eq!(world.status().counters.deleted, said + u64::from(farewell && !delivered), "{case:?}");
+    }
+}
+
+/// What is to be deleted filled the medium, and the rest of the opt-out fails before the power goes.
+#[test]
+fn a_choice_that_needed_room_is_kept_when_its_end_fails() {
+    let mut world = World::new(1, Options { storage_bytes: 2000, ..Options::default() });
+    world.identify(&Identify::new("u1").push_token("tok")).unwrap();
+    world.flush();
+    world.network().script(|_, _| reply(503));
+    while world.status().counters.evicted == 0 {
+        track(&mut world, "door_opened");
+    }
+    world.with_storage(|_, storage| while ready(storage.append(storage.next_seq(), b"")).unwrap().is_ok() {});
+    world.storage().set_faults(StorageFaults { append: true, ..StorageFaults::default() });
+
+    world.opt_out().unwrap_err();
+    world.storage().set_faults(StorageFaults::default());
+    world.crash();
+
+    assert!(world.with(|client| client.is_opted_out()));
+    world.network().script(|_, _| reply(202));
+    assert_eq!(arrived(&mut world)[1..], [opted_out("u1", "tok")]);
 }

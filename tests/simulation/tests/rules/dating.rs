@@ -65,7 +65,11 @@ fn events_recorded_before_the_time_is_known_wait_for_it_and_get_their_own_moment
 
 /// An answer whose `Date` is this many days after the start of the world.
 fn dated(status: u16, days: u64) -> Answer {
-    let date = if days == 0 { "Sun, 31 May 2026 12:00:20 GMT" } else { "Wed, 01 Jul 2026 12:00:00 GMT" };
+    let date = match days {
+        0 => "Sun, 31 May 2026 12:00:20 GMT",
+        29 => "Mon, 29 Jun 2026 12:00:00 GMT",
+        _ => "Wed, 01 Jul 2026 12:00:00 GMT",
+    };
     Answer { reply: Some(Reply::new(status).date(date.as_bytes())), ..reply(status) }
 }
 
@@ -84,6 +88,20 @@ fn what_left_the_servers_window_expires_by_the_servers_clock() {
     assert_eq!(numbers(&world), [0]);
     assert!(world.notices().contains(&Notice::Expired { count: 3 }), "{:?}", world.notices());
     assert_eq!(world.status().counters.owed(), 0);
+}
+
+#[test]
+fn what_is_still_in_the_servers_window_is_delivered() {
+    let mut world = world();
+    world.network().script(|_, _| dated(503, 29));
+    track(&mut world, 3);
+    world.flush();
+    world.clock().set_utc(Some(UTC_START + 29 * DAY_MS));
+    world.network().script(|_, _| dated(202, 29));
+
+    assert_eq!(world.flush(), FlushProgress::Delivered);
+
+    assert_eq!(numbers(&world), [0, 1, 2]);
 }
 
 #[test]

@@ -225,3 +225,31 @@ fn a_token_that_was_not_noted_is_sent_again_and_never_forgotten_unsent() {
 
     assert_eq!(bodies(&mut world).last(), Some(&partial("u1", &[push("a", true)])));
 }
+
+#[test]
+fn only_a_push_channel_that_may_be_used_makes_a_token_known() {
+    let token = || Channel::push(" tok ");
+    for (channel, is_known) in [
+        (token(), true),
+        (token().opted_out(), false),
+        (Channel::email("tok"), false),
+        (Channel::sms("tok"), false),
+    ] {
+        let mut world = world();
+        world.identify(&Identify::new("u1").channels(&[channel])).unwrap();
+        set(&mut world, "tok");
+
+        let bodies = bodies(&mut world);
+        assert_eq!(bodies[0]["channels"][0]["address"], "tok", "without white space");
+        assert_eq!(bodies.len(), if is_known { 1 } else { 2 }, "{channel:?}");
+    }
+}
+
+#[test]
+fn a_token_that_is_opted_out_says_nothing_else_of_itself() {
+    let mut world = world();
+    let token = PushToken::new("tok").kind(PushKind::Fcm).platform(PushPlatform::Android);
+    world.identify(&Identify::new("u1").channels(&[Channel::from(token).opted_out()])).unwrap();
+
+    assert_eq!(bodies(&mut world), [partial("u1", &[push("tok", false)])]);
+}

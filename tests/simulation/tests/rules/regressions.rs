@@ -14,7 +14,12 @@ fn what_was_broken_once_stays_whole() {
     for file in files {
         let name = file.file_name().unwrap().to_str().unwrap();
         let choices = parse_choices(&fs::read_to_string(&file).unwrap()).unwrap();
-        let medium = MediumKind::parse(name.split_once('-').unwrap().0).unwrap();
+        let medium = name.split_once('-').unwrap().0;
+        if medium == "flash" && !cfg!(feature = "flash") {
+            // Left out of this build, which measures how much of the core and the queue file is tested.
+            continue;
+        }
+        let medium = MediumKind::parse(medium).unwrap();
         let life = medium.live(&Choices::recorded(&choices));
         assert_eq!(life.violation, None, "{name}: {:#?}", life.trace);
     }

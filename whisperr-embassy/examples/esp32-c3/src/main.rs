@@ -171,7 +171,7 @@ async fn start(mut flash: esp_storage::FlashStorage<'static>, calendar: Calendar
     };
     let Ok(mut chance) = Chance::new() else { defmt::panic!("there is no source of noise") };
     let options = Options::new(Device::new("kiosk"));
-    let place = RESOURCES.init(Resources::new());
+    let place = RESOURCES.init_with(Resources::new);
     match open(place, BUFFERS.take(), storage, RtcClock::new(calendar), &options, &mut chance).await {
         Ok(opened) => opened,
         Err(error) => defmt::panic!("the client does not open: {}", Display2Format(&error)),

@@ -165,7 +165,7 @@ async fn start(
         Err(error) => defmt::panic!("the queue does not open: {}", Display2Format(&error)),
     };
     let options = Options::new(Device::new("kiosk")).config(CLIENT);
-    let place = RESOURCES.init(Resources::new());
+    let place = RESOURCES.init_with(Resources::new);
     match open(place, BUFFERS.take(), storage, &CLOCK, &options, rosc).await {
         Ok(opened) => opened,
         Err(error) => defmt::panic!("the client does not open: {}", Display2Format(&error)),

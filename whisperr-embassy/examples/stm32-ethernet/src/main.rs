@@ -175,7 +175,7 @@ async fn start(flash: Flash, chance: &mut Chance) -> (Kiosk, Runner<'static, Sto
         Err(error) => defmt::panic!("the queue does not open: {}", Display2Format(&error)),
     };
     let options = Options::new(Device::new("kiosk"));
-    let place = RESOURCES.init(Resources::new());
+    let place = RESOURCES.init_with(Resources::new);
     match open(place, BUFFERS.take(), storage, &CLOCK, &options, chance).await {
         Ok(opened) => opened,
         Err(error) => defmt::panic!("the client does not open: {}", Display2Format(&error)),

@@ -59,8 +59,13 @@ impl Ethernet {
         Self { received: [0; FRAME_BYTES], sent: [0; FRAME_BYTES] }
     }
 
-    /// Starts the card.
+    /// Starts the card. Its line is active low until it is told otherwise: a frame that comes before that would
+    /// interrupt without end.
     pub(crate) fn start(&mut self) {
+        critical_section::with(|_| Self::configure());
+    }
+
+    fn configure() {
         assert_eq!(BYTE_TEST.read(), 0x8765_4321, "no network card");
         HW_CFG.write(1);
         HW_CFG.write((5 << 16) | (1 << 20));
