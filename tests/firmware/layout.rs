@@ -45,7 +45,7 @@ pub(crate) const OPENED: u32 = ORACLE + 4;
 pub(crate) const CHANGES: u32 = ORACLE + 8;
 /// Units erased in all lives.
 pub(crate) const ERASES: u32 = ORACLE + 12;
-/// Most bytes of stack in this life, written when it ends by itself.
+/// Most bytes of stack in this life, written when it ends by itself or by a power cut.
 pub(crate) const STACK: u32 = ORACLE + 16;
 /// Words programmed twice between two erases, which many chips forbid.
 pub(crate) const REPROGRAMMED: u32 = ORACLE + 20;

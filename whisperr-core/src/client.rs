@@ -11,7 +11,7 @@ mod sending;
 pub(crate) use sending::{Hindrance, Judgement, PlanStart};
 
 pub use lifecycle::Session;
-pub use opening::{OpenError, Opening, Place};
+pub use opening::{OpenError, Opening, Place, Room};
 
 use ledger::Books;
 use lifecycle::Foreground;

@@ -11,7 +11,7 @@ const RECORDS_MAX: usize = 16;
 pub(crate) struct Fetched {
     // Side by side and not in pairs, which would have a third of padding: futures hold several of these.
     seqs: [Seq; RECORDS_MAX],
-    lens: [usize; RECORDS_MAX],
+    lens: [u16; RECORDS_MAX],
     count: usize,
 }
 
@@ -33,7 +33,8 @@ impl Fetched {
             if stored.seq > last || (stored.len > room && used > 0) {
                 break;
             }
-            (*seq, *len) = (stored.seq, stored.len);
+            // No record is longer than that (`RECORD_BYTES_MAX`).
+            (*seq, *len) = (stored.seq, u16::try_from(stored.len).unwrap_or(u16::MAX));
             fetched.count = fetched.count.saturating_add(1);
             used = used.saturating_add(stored.len);
             from = stored.seq.next();
@@ -62,7 +63,7 @@ impl Fetched {
 
     fn stored(&self) -> impl Iterator<Item = Stored> {
         let records = self.seqs.iter().zip(&self.lens).take(self.count);
-        records.map(|(seq, len)| Stored { seq: *seq, len: *len })
+        records.map(|(seq, len)| Stored { seq: *seq, len: (*len).into() })
     }
 }
 

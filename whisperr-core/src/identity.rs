@@ -1,11 +1,13 @@
 //! Who the device speaks of: the current user, the anonymous visitor, the device itself.
 
+use crate::channel::Channel;
 use crate::dating::{DATING_BYTES, Dating};
 use crate::encode::{Encoder, ValueError};
 use crate::kept::{Kept, Trouble};
 use crate::message_id::uuid_v4;
 #[cfg(whisperr_planted)]
 use crate::planted::{self, Bug};
+use crate::push_token::{PUSH_TOKEN_BYTES_MAX, PushMetadata, PushToken};
 use crate::rng::{Rng, mix};
 use crate::storage::{Slot, Storage};
 use crate::tree::Reader;
@@ -14,21 +16,45 @@ use crate::user::{USER_ID_BYTES_MAX, UserId};
 /// The state of identity, as last written to its slots. Memory follows the storage, never leads it.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
-    user: [u8; USER_ID_BYTES_MAX],
-    user_len: usize,
+    who: Who,
+    /// What is known of who it is: a push token waits only as long as there is no user, and two buffers would be
+    /// an eighth of all the RAM that a client needs.
+    text: [u8; TEXT_BYTES],
+    len: usize,
     anonymous: Option<[u8; 16]>,
 }
 
+/// What the text of an [`Identity`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// The id of the current user, or nobody's when it is empty.
+    User,
+    /// A push token that was set before anybody was identified.
+    Holder(PushMetadata),
+}
+
+/// Bytes of the longest text.
+const TEXT_BYTES: usize =
+    if USER_ID_BYTES_MAX > PUSH_TOKEN_BYTES_MAX { USER_ID_BYTES_MAX } else { PUSH_TOKEN_BYTES_MAX };
+
 impl Identity {
     /// Nobody.
-    pub(crate) const NOBODY: Self = Self { user: [0; USER_ID_BYTES_MAX], user_len: 0, anonymous: None };
+    pub(crate) const NOBODY: Self = Self { who: Who::User, text: [0; TEXT_BYTES], len: 0, anonymous: None };
+
+    fn text(&self, who: Who) -> &[u8] {
+        if self.who == who { self.text.get(..self.len).unwrap_or_default() } else { &[] }
+    }
+
+    fn set(&mut self, who: Who, text: &[u8]) {
+        if let Some(place) = self.text.get_mut(..text.len()) {
+            place.copy_from_slice(text);
+            (self.who, self.len) = (who, text.len());
+        }
+    }
 
     /// Takes what the slot of the user holds.
     pub(crate) fn take_user(&mut self, slot: &[u8]) {
-        if let Some(user) = self.user.get_mut(..slot.len()) {
-            user.copy_from_slice(slot);
-            self.user_len = slot.len();
-        }
+        self.set(Who::User, slot);
     }
 
     /// Takes what the slot of the visitor holds.
@@ -37,8 +63,28 @@ impl Identity {
     }
 
     pub(crate) fn user(&self) -> Option<UserId<'_>> {
-        let id = self.user.get(..self.user_len).and_then(|id| core::str::from_utf8(id).ok())?;
-        UserId::parse(id).ok()
+        UserId::parse(core::str::from_utf8(self.text(Who::User)).ok()?).ok()
+    }
+
+    /// Keeps a push token until somebody is identified. Nothing while somebody is.
+    pub(crate) fn hold(&mut self, token: PushToken<'_>) {
+        if self.user().is_none() {
+            self.set(Who::Holder(token.metadata), token.token.as_bytes());
+        }
+    }
+
+    /// The token that waits for somebody to be identified.
+    pub(crate) fn held(&self) -> Option<Channel<'_>> {
+        let Who::Holder(metadata) = self.who else { return None };
+        let token = core::str::from_utf8(self.text(self.who)).ok()?;
+        Some(Channel::from(PushToken { token, metadata }))
+    }
+
+    /// Lets go of the token that waits.
+    pub(crate) fn drop_held(&mut self) {
+        if self.who != Who::User {
+            (self.who, self.len) = (Who::User, 0);
+        }
     }
 
     pub(crate) const fn anonymous(&self) -> Option<[u8; 16]> {
@@ -52,7 +98,7 @@ impl Identity {
     ) -> Result<(), Trouble> {
         let id = user.as_str().as_bytes();
         // The same user again costs no write: flash wears out.
-        if self.user.get(..self.user_len) == Some(id) {
+        if self.text(Who::User) == id {
             return Ok(());
         }
         storage.store(Slot::Identity, id).await?;
@@ -83,21 +129,22 @@ impl Identity {
     pub(crate) async fn reset<S: Storage>(&mut self, storage: &mut Kept<S>) -> Result<(), Trouble> {
         #[cfg(whisperr_planted)]
         if planted::is(Bug::ForgetReset) {
-            self.user_len = 0;
+            self.take_user(&[]);
         }
         #[cfg(whisperr_planted)]
-        if planted::is(Bug::KeepVisitor) && self.user_len > 0 {
+        if planted::is(Bug::KeepVisitor) && self.user().is_some() {
             storage.store(Slot::Identity, &[]).await?;
-            self.user_len = 0;
+            self.take_user(&[]);
             return Ok(());
         }
         if self.anonymous.is_some() {
             storage.store(Slot::Anonymous, &[]).await?;
             self.anonymous = None;
         }
-        if self.user_len > 0 {
+        // A token that waits for somebody goes on waiting.
+        if !self.text(Who::User).is_empty() {
             storage.store(Slot::Identity, &[]).await?;
-            self.user_len = 0;
+            self.take_user(&[]);
         }
         Ok(())
     }

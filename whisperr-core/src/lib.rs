@@ -97,6 +97,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod apart;
 mod application;
 mod automatic;
 mod backoff;
@@ -146,13 +147,14 @@ mod user;
 mod value;
 mod wire;
 
+pub use apart::{Apart, apart};
 pub use application::{AppVersionError, VERSION_BYTES_MAX};
 pub use base_url::{BASE_URL_BYTES_MAX, BaseUrl, BaseUrlError, DEFAULT_BASE_URL};
 pub use batch::{Batch, BatchLimit};
 pub use channel::{Channel, ChannelKind, Consent};
 pub use client::{
-    Accepted, Client, EnqueueError, FlushProgress, FlushTicket, Now, OpenError, Opening, Place, Session,
-    Status,
+    Accepted, Client, EnqueueError, FlushProgress, FlushTicket, Now, OpenError, Opening, Place, Room,
+    Session, Status,
 };
 pub use clock::{Clock, Instant, UtcMillis};
 pub use config::{BATCH_EVENTS_MAX, Config, ConfigError, Overflow};

@@ -1,9 +1,8 @@
 //! The push token that was last delivered, and for whom (contract, section 7).
 
-use crate::channel::Channel;
 use crate::encode::{Encoder, ValueError};
 use crate::kept::{Kept, Trouble};
-use crate::push_token::{PUSH_TOKEN_BYTES_MAX, PushMetadata, PushToken};
+use crate::push_token::PUSH_TOKEN_BYTES_MAX;
 use crate::storage::{SLOT_BYTES_MAX, Seq, Slot, Storage};
 use crate::user::{USER_ID_BYTES_MAX, UserId};
 
@@ -20,15 +19,6 @@ const _: () = assert!(HEAD + USER_ID_BYTES_MAX + PUSH_TOKEN_BYTES_MAX <= SLOT_BY
 pub(crate) struct Pair {
     bytes: [u8; SLOT_BYTES_MAX],
     len: usize,
-}
-
-/// Where the token of an operation comes from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Carried<'a> {
-    /// The call said it.
-    Said(&'a str),
-    /// It waited for somebody to be identified.
-    Held,
 }
 
 impl Pair {
@@ -86,20 +76,11 @@ impl Pair {
 pub(crate) struct Push {
     /// The operation that carries the remembered pair.
     carrier: Option<Seq>,
-    /// Set before anybody was identified.
-    held: [u8; PUSH_TOKEN_BYTES_MAX],
-    held_len: usize,
-    held_metadata: PushMetadata,
 }
 
 impl Push {
     /// Nothing.
-    pub(crate) const NOTHING: Self = Self {
-        carrier: None,
-        held: [0; PUSH_TOKEN_BYTES_MAX],
-        held_len: 0,
-        held_metadata: PushMetadata::NONE,
-    };
+    pub(crate) const NOTHING: Self = Self { carrier: None };
 
     /// Takes what the slot of the pair holds.
     pub(crate) fn take_pair(&mut self, slot: &[u8]) {
@@ -111,20 +92,16 @@ impl Push {
         self.carrier
     }
 
-    /// Remembers that the operation `seq` carries this token, or the one that is held, for this user.
+    /// Remembers that the operation `seq` carries this token for this user.
     pub(crate) async fn remember<S: Storage>(
         &mut self,
         storage: &mut Kept<S>,
         seq: Seq,
         user: UserId<'_>,
-        token: Carried<'_>,
+        token: &str,
     ) -> Result<(), Trouble> {
         let mut pair = Pair::NONE;
-        match (token, self.held()) {
-            (Carried::Said(token), _) => pair.set(seq, user, token),
-            (Carried::Held, Some(held)) => pair.set(seq, user, held.address),
-            (Carried::Held, None) => return Ok(()),
-        }
+        pair.set(seq, user, token);
         storage.store(Slot::Push, pair.slot()).await?;
         self.take_pair(pair.slot());
         Ok(())
@@ -137,25 +114,5 @@ impl Push {
             self.carrier = None;
         }
         Ok(())
-    }
-
-    /// Keeps a token until somebody is identified.
-    pub(crate) fn hold(&mut self, token: PushToken<'_>) {
-        let bytes = token.token.as_bytes();
-        self.held.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-        self.held_len = bytes.len().min(self.held.len());
-        self.held_metadata = token.metadata;
-    }
-
-    /// The token that waits for somebody to be identified.
-    pub(crate) fn held(&self) -> Option<Channel<'_>> {
-        let token = core::str::from_utf8(self.held.get(..self.held_len)?).ok()?;
-        let held = PushToken { token, metadata: self.held_metadata };
-        Some(held).filter(|held| !held.token.is_empty()).map(Channel::from)
-    }
-
-    /// Lets go of the token that waits.
-    pub(crate) const fn drop_held(&mut self) {
-        self.held_len = 0;
     }
 }

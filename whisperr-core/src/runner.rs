@@ -6,6 +6,7 @@ use core::pin::pin;
 use embassy_futures::select::{Either, select};
 use embedded_io_async::Write;
 
+use crate::apart::apart;
 use crate::batch::{Batch, BatchLimit, Plan};
 use crate::client::{Client, Hindrance, Judgement, Now, PlanStart};
 use crate::clock::{Clock, Instant};
@@ -61,11 +62,12 @@ pub async fn run<L, C, T>(
     loop {
         let mut client = shared.lock().await;
         let now = Now::read(clock);
-        match client.poll(now).await {
+        let action = { apart(pin!(client.poll(now))).await };
+        match action {
             Action::Send(limit) => {
                 let mut start = client.start_plan(now);
                 drop(client);
-                exchange(shared, clock, transport, limit, &mut start, buffer).await;
+                apart(pin!(exchange(shared, clock, transport, limit, &mut start, buffer))).await;
             }
             Action::Remove(batch) => client.remove(now, batch).await,
             Action::Notify(notice) => {
@@ -93,12 +95,12 @@ async fn exchange<L: Shared, C: Clock, T: Transport>(
 ) {
     let sending = {
         let mut plan = Plan::new(limit);
-        let walked = walk(shared, start, &mut plan, buffer).await;
+        let walked = { apart(pin!(walk(shared, start, &mut plan, buffer))).await };
         shared.lock().await.handle_plan(Now::read(clock), walked, &plan, start.wipes)
     };
     let Some((batch, until)) = sending else { return };
     let mut body = Records { shared, batch, dating: &start.dating, buffer, storage_failed: false };
-    let reply = attempt(shared, clock, transport, &mut body, until).await;
+    let reply = { apart(pin!(attempt(shared, clock, transport, &mut body, until))).await };
     let storage_failed = body.storage_failed && reply.is_none();
     let mut client = shared.lock().await;
     if storage_failed {
@@ -117,7 +119,7 @@ async fn walk<L: Shared>(
 ) -> Result<(), Trouble> {
     let mut from = start.from;
     while !plan.is_full() {
-        let fetched = shared.lock().await.fetch_for_plan(from, buffer).await?;
+        let fetched = { apart(pin!(shared.lock().await.fetch_for_plan(from, buffer))).await }?;
         let Some(last) = fetched.last() else { return Ok(()) };
         for (stored, record) in fetched.iter(buffer) {
             let mut asked = false;
@@ -129,7 +131,8 @@ async fn walk<L: Shared>(
                     Judgement::Not(Hindrance::Undated(_)) if asked => return Ok(()),
                     Judgement::Not(hindrance) => hindrance,
                 };
-                start.dating = shared.lock().await.clear(start.wipes, stored, hindrance).await?;
+                start.dating =
+                    { apart(pin!(shared.lock().await.clear(start.wipes, stored, hindrance))).await }?;
                 asked = matches!(hindrance, Hindrance::Undated(_));
                 if !asked {
                     break;
@@ -189,7 +192,8 @@ impl<L: Shared> Records<'_, L> {
         let mut left = self.batch.count;
         while left > 0 {
             // The guard ends with the statement: the writer, which may wait, is never awaited under the lock.
-            let fetched = self.shared.lock().await.fetch(from, range.last, self.buffer).await;
+            let fetched =
+                { apart(pin!(self.shared.lock().await.fetch(from, range.last, self.buffer))).await };
             let fetched = fetched.map_err(|_| BodyError::Storage)?;
             from = fetched.last().ok_or(BodyError::Storage)?.next();
             for (_, record) in fetched.iter(self.buffer) {

@@ -25,7 +25,8 @@
 //!     let resources = leak(Resources::new());
 //!     let buffers = leak(RecordBuffers::<1024>::new());
 //!     let options = Options::new(Device::new("kiosk"));
-//!     open(resources, buffers, Store::new([0; 4096]), &CLOCK, &options, entropy).await.unwrap()
+//!     let opening = open(resources, buffers, Store::new([0; 4096]), &CLOCK, &options, entropy).unwrap();
+//!     opening.finish().await.unwrap()
 //! }
 //! ```
 //!
@@ -82,7 +83,7 @@ pub use entropy::Entropy;
 pub use flash::FlashStorage;
 pub use handle::{Flush, Handle, TryError};
 pub use next_run::NextRun;
-pub use open::{Options, RecordBuffers, Resources, open};
+pub use open::{Opening, Options, RecordBuffers, Resources, open};
 pub use runner::Runner;
 /// What a storage of one's own is made of; see [`Storage`].
 pub mod storage {
@@ -92,8 +93,7 @@ pub mod storage {
 pub use whisperr_core::{
     AppVersionError, BaseUrlError, Body, BodyError, Channel, ChannelKind, Clock, Config, ConfigError,
     Consent, Counters, DEFAULT_BASE_URL, Defaults, Device, EnqueueError, EventTypeError, Fault, Identify,
-    Instant, Json, KeyError, Ledger, MemoryStorage, MessageId, Notice, NoticeKind, OpenError, Overflow,
-    Properties, Props, PushEnvironment, PushKind, PushPlatform, PushToken, PushTokenError, RecordError,
-    Reply, Request, Status, Storage, Track, Transport, UserIdError, UtcMillis, Value, ValueError, Waiting,
-    props,
+    Instant, Json, KeyError, Ledger, MemoryStorage, MessageId, Notice, NoticeKind, Overflow, Properties,
+    Props, PushEnvironment, PushKind, PushPlatform, PushToken, PushTokenError, RecordError, Reply, Request,
+    Status, Storage, Track, Transport, UserIdError, UtcMillis, Value, ValueError, Waiting, apart, props,
 };

@@ -23,7 +23,7 @@ pub(crate) type FlashClient<'d, S> = Client<S, &'d mut [u8]>;
 
 /// Behind the handle and the runner.
 pub(crate) struct Shared<'d, S: Storage, C, M: RawMutex> {
-    client: Mutex<M, FlashClient<'d, S>>,
+    client: Mutex<M, &'d mut FlashClient<'d, S>>,
     clock: C,
     device: Device<'d>,
     /// Rung for the runner.
@@ -55,7 +55,7 @@ impl<S: Storage, C, M: RawMutex> fmt::Debug for Shared<'_, S, C, M> {
 }
 
 impl<'d, S: Storage, C: Clock, M: RawMutex> Shared<'d, S, C, M> {
-    pub(crate) const fn new(client: FlashClient<'d, S>, clock: C, device: Device<'d>) -> Self {
+    pub(crate) const fn new(client: &'d mut FlashClient<'d, S>, clock: C, device: Device<'d>) -> Self {
         Self {
             client: Mutex::new(client),
             clock,
@@ -70,11 +70,6 @@ impl<'d, S: Storage, C: Clock, M: RawMutex> Shared<'d, S, C, M> {
                 has_ended: false,
             })),
         }
-    }
-
-    /// The client, while nobody else knows of it.
-    pub(crate) fn client_mut(&mut self) -> &mut FlashClient<'d, S> {
-        self.client.get_mut()
     }
 
     pub(crate) const fn clock(&self) -> &C {
@@ -253,7 +248,7 @@ impl<S: Storage, C: Clock, M: RawMutex> Turn<'_, '_, S, C, M> {
 /// The lock, until it is dropped.
 pub(crate) struct Guard<'a, 'd, S: Storage, M: RawMutex> {
     // Dropped in this order: who is woken must find the lock free.
-    client: MutexGuard<'a, M, FlashClient<'d, S>>,
+    client: MutexGuard<'a, M, &'d mut FlashClient<'d, S>>,
     _freed: Freed<'a, M>,
 }
 

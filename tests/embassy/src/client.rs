@@ -97,7 +97,7 @@ impl Lab {
         let clock: &'static EmbassyClock = clock;
         let options = Options::new(device).config(config);
         let mut entropy = self.chance();
-        let opened = open(
+        let opening = open(
             leak(Resources::new()),
             leak(RecordBuffers::<1024>::new()),
             flash,
@@ -105,7 +105,7 @@ impl Lab {
             &options,
             &mut entropy,
         );
-        let (handle, mut runner) = self.run(opened).unwrap();
+        let (handle, mut runner) = self.run(opening.unwrap().finish()).unwrap();
         let notices: Rc<RefCell<Vec<Notice>>> = Rc::default();
         let kill = Rc::new(Signal::new());
         let (told, killed) = (Rc::clone(&notices), Rc::clone(&kill));

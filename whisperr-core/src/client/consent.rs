@@ -61,7 +61,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     /// Goes on with an opt-out that is not done. Every step may be taken twice, and the choice is
     /// written down first and once more at the end.
     pub(super) async fn finish_opt_out(&mut self, now: Now) -> Result<Accepted, Refusal> {
-        self.push.drop_held();
+        self.identity.drop_held();
         #[cfg(whisperr_planted)]
         if planted::is(Bug::SendAfterOptOut) {
             return Ok(self.finish(None).await.map(|()| Accepted::default())?);

@@ -1,7 +1,6 @@
 //! Opening a client over what its storage holds.
 
 use core::fmt;
-use core::marker::PhantomData;
 
 use super::ledger::Books;
 use super::{Client, Now};
@@ -56,15 +55,15 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         seed: u128,
         now: Now,
     ) -> Result<Self, OpenError<S::Error>> {
-        let mut client = Self::unopened(storage, buffer, config).map_err(OpenError::Config)?;
+        config.validate().map_err(OpenError::Config)?;
+        let mut client = Self::unopened(storage, buffer, config);
         client.recover(seed, now).await.map_err(OpenError::Storage)?;
         Ok(client)
     }
 
     /// A client that does not know yet what its storage holds: nobody gets one before it is recovered.
-    fn unopened(storage: S, buffer: B, config: &Config) -> Result<Self, ConfigError> {
-        config.validate()?;
-        Ok(Self {
+    fn unopened(storage: S, buffer: B, config: &Config) -> Self {
+        Self {
             storage: Kept::new(storage),
             buffer,
             queue: Queue::new(config),
@@ -87,7 +86,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             counters: Counters::default(),
             books: Books::default(),
             damaged_at_start: 0,
-        })
+        }
     }
 
     /// Finds out what the storage holds.
@@ -150,45 +149,72 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
 
 /// Where a client is opened that never moves: a static of firmware, whose stack has no room for a client on its way.
 ///
-/// `T` is the client, or what the platform puts around it, such as a lock. What was put here and not opened, because
-/// the storage failed or the caller stopped waiting, is replaced by the next opening; nobody gets hold of it.
+/// What was put here and not opened, because the storage failed or the caller stopped waiting, is replaced by the next
+/// opening; nobody gets hold of it.
 #[derive(Debug)]
-pub struct Place<T>(Option<T>);
+pub struct Place<S: Storage, B>(Room<Client<S, B>>);
 
-impl<T> Place<T> {
+impl<S: Storage, B: AsMut<[u8]>> Place<S, B> {
     /// An empty place.
     #[must_use]
     pub const fn new() -> Self {
-        Self(None)
+        Self(Room::new())
     }
 
     /// Puts a client over a storage here; [`Opening::finish`] opens it.
-    ///
-    /// `around` makes a `T` of the client, `inside` finds the client in it.
     ///
     /// # Errors
     /// [`ConfigError`] for a setting outside its range.
     // Not a part of who calls it: the client on its way stands on the stack only here, not for as long as the caller does.
     #[inline(never)]
-    pub fn put<S, B, F>(
-        &mut self,
-        storage: S,
-        buffer: B,
-        config: &Config,
-        around: impl FnOnce(Client<S, B>) -> T,
-        inside: F,
-    ) -> Result<Opening<'_, T, S, B, F>, ConfigError>
-    where
-        S: Storage,
-        B: AsMut<[u8]>,
-        F: FnOnce(&mut T) -> &mut Client<S, B>,
-    {
-        let client = Client::unopened(storage, buffer, config)?;
-        Ok(Opening { opened: self.0.insert(around(client)), inside, client: PhantomData })
+    pub fn put(&mut self, storage: S, buffer: B, config: &Config) -> Result<Opening<'_, S, B>, ConfigError> {
+        config.validate()?;
+        Ok(Opening(self.0.put(Client::unopened(storage, buffer, config))))
     }
 }
 
-impl<T> Default for Place<T> {
+impl<S: Storage, B: AsMut<[u8]>> Default for Place<S, B> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Room for one thing in a static.
+///
+/// An `Option` in which nothing is may have any bytes, and a static would take them from the program's own flash. Here
+/// the compiler lets it be all zeros.
+#[derive(Debug)]
+pub struct Room<T>(Option<Marked<T>>);
+
+/// A thing, and a mark that is never zero: the compiler tells by it whether anything is there, since nothing else in
+/// the thing has more values to spare.
+#[derive(Debug)]
+struct Marked<T> {
+    #[expect(dead_code, reason = "only its values count")]
+    mark: Mark,
+    thing: T,
+}
+
+#[derive(Debug)]
+#[repr(u64)]
+enum Mark {
+    Here = 1,
+}
+
+impl<T> Room<T> {
+    /// Room in which nothing is.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(None)
+    }
+
+    /// Puts something in, in the place of what was there.
+    pub fn put(&mut self, thing: T) -> &mut T {
+        &mut self.0.insert(Marked { mark: Mark::Here, thing }).thing
+    }
+}
+
+impl<T> Default for Room<T> {
     fn default() -> Self {
         Self::new()
     }
@@ -196,29 +222,20 @@ impl<T> Default for Place<T> {
 
 /// A client that is in its [`Place`] and not open yet.
 #[must_use = "the client is not open before this is finished"]
-pub struct Opening<'a, T, S: Storage, B, F> {
-    opened: &'a mut T,
-    inside: F,
-    client: PhantomData<fn() -> Client<S, B>>,
-}
+pub struct Opening<'a, S: Storage, B>(&'a mut Client<S, B>);
 
-impl<'a, T, S, B, F> Opening<'a, T, S, B, F>
-where
-    S: Storage,
-    B: AsMut<[u8]>,
-    F: FnOnce(&mut T) -> &mut Client<S, B>,
-{
+impl<'a, S: Storage, B: AsMut<[u8]>> Opening<'a, S, B> {
     /// Opens the client; `seed` and `now` are those of [`Client::open`].
     ///
     /// # Errors
     /// [`Fault`] when the storage could not be read. One that cannot be written opens.
-    pub async fn finish(self, seed: u128, now: Now) -> Result<&'a mut T, Fault<S::Error>> {
-        (self.inside)(self.opened).recover(seed, now).await?;
-        Ok(self.opened)
+    pub async fn finish(self, seed: u128, now: Now) -> Result<&'a mut Client<S, B>, Fault<S::Error>> {
+        self.0.recover(seed, now).await?;
+        Ok(self.0)
     }
 }
 
-impl<T, S: Storage, B, F> fmt::Debug for Opening<'_, T, S, B, F> {
+impl<S: Storage, B> fmt::Debug for Opening<'_, S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opening").finish_non_exhaustive()
     }

@@ -5,7 +5,7 @@ use crate::channel::Channel;
 use crate::kept::Trouble;
 #[cfg(whisperr_planted)]
 use crate::planted::{self, Bug};
-use crate::push::{Carried, Pair};
+use crate::push::Pair;
 use crate::push_token::PushToken;
 use crate::record::{self, Kind, RecordError, Said};
 use crate::storage::{Seq, Storage, Stored};
@@ -38,14 +38,14 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         }
         self.settle_launch().await?;
         if self.identity.user().is_none() {
-            self.push.hold(token);
+            self.identity.hold(token);
             return Ok(Accepted::default());
         }
         let seq = self.storage.next_seq();
         let Some(len) = self.encode_push_token(token).await? else { return Ok(Accepted::default()) };
         let wake = self.append(now, seq, len, Kind::Identify).await?;
         if let Some(user) = self.identity.user() {
-            self.push.remember(&mut self.storage, seq, user, Carried::Said(token.token)).await?;
+            self.push.remember(&mut self.storage, seq, user, token.token).await?;
         }
         Ok(Accepted { seq: Some(seq), message_id: None, wake })
     }

@@ -10,7 +10,7 @@ use crate::message_id::MessageId;
 use crate::operation::{Identify, Track};
 #[cfg(whisperr_planted)]
 use crate::planted::{self, Bug};
-use crate::push::{Carried, Pair};
+use crate::push::Pair;
 use crate::push_token::PushToken;
 use crate::queue::NoRoom;
 use crate::record::{self, Kind, Moment, Said, Subject, TrackBody, TrackHead};
@@ -27,6 +27,15 @@ pub(super) struct Encoded {
     seq: Seq,
     message_id: MessageId,
     len: usize,
+}
+
+/// Where the token of an identify comes from.
+#[derive(Debug, Clone, Copy)]
+enum Carried<'e> {
+    /// The call said it.
+    Said(&'e str),
+    /// It waited for somebody to be identified.
+    Held,
 }
 
 /// An identify in the buffer.
@@ -191,7 +200,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         let seq = self.storage.next_seq();
         let token = identify.push_token.parse()?;
         let has_push = identify.explicit().any(|channel| channel.kind == ChannelKind::Push);
-        let held = if token.is_none() && !has_push { self.push.held() } else { None };
+        let held = if token.is_none() && !has_push { self.identity.held() } else { None };
         let shortcut = token.map(Channel::from);
         let new = shortcut.or_else(|| identify.explicit().find(Channel::is_push_token));
         let new = new.map(|channel| PushToken::new(channel.address).parse()).transpose()?.flatten();
@@ -236,14 +245,16 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
             return Ok(Accepted::default());
         };
         let wake = self.append(now, seq, len, Kind::Identify).await?;
-        if let Some(token) = carried {
+        let token = match carried {
+            Some(Carried::Said(token)) => Some(token),
+            Some(Carried::Held) => self.identity.held().map(|held| held.address),
+            None => None,
+        };
+        if let Some(token) = token {
             self.push.remember(&mut self.storage, seq, user, token).await?;
         }
         // The user goes last: whoever is told of a failure is still who it was.
         self.identity.set_user(&mut self.storage, user).await?;
-        if let Some(Carried::Held) = carried {
-            self.push.drop_held();
-        }
         self.persist(require_persistence).await?;
         Ok(Accepted { seq: Some(seq), message_id: None, wake })
     }

@@ -151,13 +151,13 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
     }
 
     /// Copies operations of a batch out.
-    pub(crate) async fn fetch(
-        &mut self,
+    pub(crate) fn fetch<'a>(
+        &'a mut self,
         from: Seq,
         last: Seq,
-        buffer: &mut [u8],
-    ) -> Result<Fetched, Trouble> {
-        Fetched::read(&mut self.storage, from, last, buffer).await
+        buffer: &'a mut [u8],
+    ) -> impl Future<Output = Result<Fetched, Trouble>> + 'a {
+        Fetched::read(&mut self.storage, from, last, buffer)
     }
 
     /// Takes what keeps an operation out of the batch, or the operation, out of the way; returns what is known of

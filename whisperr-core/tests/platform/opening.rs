@@ -1,7 +1,5 @@
 //! A client that is opened where it stays, and what a medium says when it fails.
 
-use core::cell::RefCell;
-
 use whisperr_core::{
     Client, Config, EnqueueError, Fault, MemoryStorage, Now, Place, Seq, SeqRange, Slot, Storage, Stored,
     Track, ready,
@@ -81,10 +79,10 @@ impl Storage for Moody {
     }
 }
 
-type Around = RefCell<Client<Moody, Vec<u8>>>;
+type InPlace = Place<Moody, Vec<u8>>;
 
-fn open_in(place: &mut Place<Around>, storage: Moody) -> Result<&mut Around, Fault<&'static str>> {
-    let put = place.put(storage, vec![0; 512], &Config::DEFAULT, RefCell::new, RefCell::get_mut);
+fn open_in(place: &mut InPlace, storage: Moody) -> Result<&mut Client<Moody, Vec<u8>>, Fault<&'static str>> {
+    let put = place.put(storage, vec![0; 512], &Config::DEFAULT);
     ready(put.unwrap().finish(7, Now::read(&CLOCK))).unwrap()
 }
 
@@ -95,7 +93,7 @@ fn a_place_gives_out_no_client_whose_storage_was_not_read() {
     assert_eq!(open_in(&mut place, storage).map(|_| ()), Err(Fault::Medium("no contact")));
 
     let client = open_in(&mut place, Moody::new()).unwrap();
-    let accepted = ready(client.get_mut().track(Now::read(&CLOCK), &Track::new("door_opened"))).unwrap();
+    let accepted = ready(client.track(Now::read(&CLOCK), &Track::new("door_opened"))).unwrap();
 
     assert_eq!(accepted.unwrap().seq, Some(Seq::FIRST));
 }
@@ -104,20 +102,20 @@ fn a_place_gives_out_no_client_whose_storage_was_not_read() {
 fn a_place_is_used_again_and_takes_no_setting_outside_its_range() {
     let mut place = Place::default();
     let client = open_in(&mut place, Moody::new()).unwrap();
-    let said = ready(client.get_mut().track(Now::read(&CLOCK), &Track::new("door_opened"))).unwrap();
+    let said = ready(client.track(Now::read(&CLOCK), &Track::new("door_opened"))).unwrap();
     assert!(said.is_ok());
 
     let wrong = Config { max_queue_size: 0, ..Config::DEFAULT };
-    let refused = place.put(Moody::new(), vec![0; 512], &wrong, RefCell::new, RefCell::get_mut);
+    let refused = place.put(Moody::new(), vec![0; 512], &wrong);
     assert!(refused.is_err());
     let client = open_in(&mut place, Moody::new()).unwrap();
-    assert_eq!(client.get_mut().status().owed, 0);
+    assert_eq!(client.status().owed, 0);
 }
 
 #[test]
 fn what_the_medium_says_is_told_to_the_call_that_failed() {
     let mut place = Place::new();
-    let client = open_in(&mut place, Moody::new()).unwrap().get_mut();
+    let client = open_in(&mut place, Moody::new()).unwrap();
     let now = Now::read(&CLOCK);
 
     client.storage().unwritable = Some("write protected");

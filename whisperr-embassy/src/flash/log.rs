@@ -161,13 +161,14 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     }
 
     /// What stands at a place.
-    pub(super) async fn look(
-        &mut self,
+    // Not an `async fn`: a future around another one holds what both are given.
+    pub(super) fn look<'a>(
+        &'a mut self,
         generation: u32,
         offset: u32,
-        sink: Sink<'_>,
-    ) -> Result<Found, Failure> {
-        self.medium.look(generation, offset, sink).await
+        sink: Sink<'a>,
+    ) -> impl Future<Output = Result<Found, Failure>> + 'a {
+        self.medium.look(generation, offset, sink)
     }
 
     /// The header of the page of this generation, if that is what stands there.

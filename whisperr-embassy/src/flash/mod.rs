@@ -49,9 +49,10 @@ mod walk;
 mod write;
 
 use core::ops::Range;
+use core::pin::pin;
 
 use embedded_storage_async::nor_flash::NorFlash;
-use whisperr_core::{Fault, RECORD_BYTES_MAX, SLOT_BYTES_MAX, Seq, SeqRange, Slot, Storage, Stored};
+use whisperr_core::{Fault, RECORD_BYTES_MAX, SLOT_BYTES_MAX, Seq, SeqRange, Slot, Storage, Stored, apart};
 
 pub use error::{FlashError, FlashOpenError};
 pub use layout::LayoutError;
@@ -78,7 +79,8 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     pub async fn open(flash: F, range: Range<u32>) -> Result<Self, FlashOpenError<F::Error>> {
         let layout = Self::layout_of(&flash, &range)?;
         let mut log = Self::empty(flash, layout);
-        match log.recover().await {
+        let recovered = { apart(pin!(log.recover())).await };
+        match recovered {
             Ok(()) => Ok(log),
             Err(failure) => match log.medium.error(failure) {
                 FlashError::Flash(error) => Err(FlashOpenError::Flash(error)),

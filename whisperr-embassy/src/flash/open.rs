@@ -40,7 +40,8 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
                 self.suspect = true;
                 continue;
             };
-            let loaded = self.load(header, self.slots).await?;
+            let mut loaded = self.before_load(header);
+            self.load(&mut loaded).await?;
             self.next = self.next.max(loaded.next);
             self.slots = loaded.slots;
             if let Some(info) = self.info_mut(generation) {
@@ -85,7 +86,8 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
             }
             let Some(generation) = newest else { return Ok(None) };
             if let Some(header) = self.medium.header(generation).await? {
-                let loaded = self.load(header, self.slots).await?;
+                let mut loaded = self.before_load(header);
+                self.load(&mut loaded).await?;
                 if self.is_complete(&loaded) {
                     return Ok(Some(loaded));
                 }

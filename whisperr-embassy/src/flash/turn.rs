@@ -5,7 +5,10 @@
 //! frame behind them says that they are all there; the page they come from is not needed from then on,
 //! and it is erased at the next turn at the earliest. A cut in between starts the turn anew.
 
+use core::pin::pin;
+
 use embedded_storage_async::nor_flash::NorFlash;
+use whisperr_core::apart;
 
 use super::error::Failure;
 use super::frame::{Kind, LEAD, View, number_in_front};
@@ -61,7 +64,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         self.freshen().await?;
         if self.removed.has_spilled() {
             // What memory had no room for may have room by now.
-            self.recall_removed().await?;
+            apart(pin!(self.recall_removed())).await?;
         }
         let mut floor = self.floor;
         while floor <= self.head && self.live(floor) == 0 {
@@ -77,7 +80,8 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         for generation in first..=last {
             for _ in 0..TRIES {
                 self.turning = Some(generation);
-                match self.turn_to(generation, floor, wiped).await {
+                let turned = { apart(pin!(self.turn_to(generation, floor, wiped))).await };
+                match turned {
                     Ok(()) => return Ok(()),
                     Err(failed) => {
                         failure = failed.failure;
@@ -107,7 +111,8 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     pub(super) async fn settle_turn(&mut self) -> Result<(), Failure> {
         if let Some(generation) = self.turning {
             if let Some(header) = self.header(generation).await? {
-                let loaded = self.load(header, self.slots).await?;
+                let mut loaded = self.before_load(header);
+                apart(pin!(self.load(&mut loaded))).await?;
                 if self.is_complete(&loaded) {
                     self.adopt(&loaded);
                 }
@@ -162,7 +167,8 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
             let payload = Payload { front: &[], content: Content::Bytes(&[]) };
             self.prove(generation, at, Kind::Turned, live, payload).await?;
         }
-        let loaded = self.load(header, self.slots).await?;
+        let mut loaded = self.before_load(header);
+        apart(pin!(self.load(&mut loaded))).await?;
         self.adopt(&loaded);
         self.turning = None;
         Ok(())
@@ -188,21 +194,24 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         }
     }
 
-    /// Reads a page from front to end.
-    pub(super) async fn load(&mut self, header: PageHeader, slots: Slots) -> Result<Loaded, Failure> {
-        let generation = header.generation;
-        let (start, page) = (self.layout().header(), self.layout().page());
+    /// A page of which only the header is read.
+    pub(super) fn before_load(&self, header: PageHeader) -> Loaded {
         let info = PageInfo {
             base: low(header.base),
             last: low(header.base.saturating_sub(1)),
             live: 0,
-            end: start,
+            end: self.layout().header(),
         };
-        let (floor, next) = (header.floor, header.next);
-        let mut loaded =
-            Loaded { header, info, slots, floor, proved: false, next, torn: false, rough: false };
-        let mut at = start;
-        let mut lowest = header.base;
+        let (slots, floor, next) = (self.slots, header.floor, header.next);
+        Loaded { header, info, slots, floor, proved: false, next, torn: false, rough: false }
+    }
+
+    /// Reads the rest of a page from front to end. Into what the caller has: a future holds what it returns once more.
+    pub(super) async fn load(&mut self, loaded: &mut Loaded) -> Result<(), Failure> {
+        let PageHeader { generation, base, .. } = loaded.header;
+        let page = self.layout().page();
+        let mut at = loaded.info.end;
+        let mut lowest = base;
         while at < page {
             match self.look(generation, at, Sink::Nothing).await? {
                 Found::Blank => at = self.medium.skip_blank(generation, at, page).await,
@@ -215,7 +224,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
                     at = at.saturating_add(view.size);
                     loaded.rough |= core::mem::take(&mut loaded.torn);
                     loaded.info.end = at;
-                    if let Some(seq) = view.seq(header.base).filter(|seq| *seq >= lowest) {
+                    if let Some(seq) = view.seq(base).filter(|seq| *seq >= lowest) {
                         lowest = seq.saturating_add(1);
                         loaded.info.last = low(seq);
                         loaded.info.live = loaded.info.live.saturating_add(view.size);
@@ -230,7 +239,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
             let oldest = generation.saturating_add(2).saturating_sub(self.layout().pages());
             loaded.floor = loaded.floor.max(oldest);
         }
-        Ok(loaded)
+        Ok(())
     }
 
     /// Takes a page that is complete for the one that is written to.

@@ -1,8 +1,10 @@
 //! One request and its reply over a connection that is open.
 
+use core::pin::pin;
+
 use embassy_time::{Duration, with_timeout};
 use embedded_io_async::{ErrorType, Read, Write};
-use whisperr_core::{Body, BodyError, Reply, Request, SDK, SDK_HEADER};
+use whisperr_core::{Body, BodyError, Reply, Request, SDK, SDK_HEADER, apart};
 
 use super::error::HttpError;
 use super::reply::ReplyReader;
@@ -42,13 +44,14 @@ pub(super) async fn exchange<C: Read + Write, B: Body>(
     request: Request,
     body: &mut B,
 ) -> Result<Exchanged, Failed> {
-    let is_sent = match write_request(connection, server, request, body).await {
+    let written = { apart(pin!(write_request(connection, server, request, body))).await };
+    let is_sent = match written {
         Ok(()) => true,
         Err(BodyError::Storage) => return Err(Failed::unanswered(HttpError::Body)),
         // A server that refuses a request may say so before it has all of it, and close: what it said counts.
         Err(BodyError::Writer(_)) => false,
     };
-    let (reply, is_reusable) = read_reply(connection).await?;
+    let (reply, is_reusable) = { apart(pin!(read_reply(connection))).await }?;
     if !is_sent && (200..300).contains(&reply.status()) {
         return Err(Failed { error: HttpError::TooEarly, was_answered: true });
     }

@@ -1,13 +1,14 @@
 //! HTTP/1.1 over plain TCP.
 
 use core::fmt;
+use core::pin::pin;
 
 use embassy_futures::select::{Either, select};
 use embassy_net::Stack;
 use embassy_net::tcp::{Error as TcpError, State, TcpSocket};
 use embassy_time::{Duration, Instant};
 use embedded_io_async::{ErrorType, Read, Write};
-use whisperr_core::{Body, Reply, Request, Transport};
+use whisperr_core::{Body, Reply, Request, Transport, apart};
 
 use super::dial::connect;
 use super::error::HttpError;
@@ -98,7 +99,7 @@ impl Transport for HttpTransport<'_> {
         loop {
             if !was_kept {
                 connection.socket.abort();
-                connect(self.stack, connection.socket, &self.server).await?;
+                apart(pin!(connect(self.stack, connection.socket, &self.server))).await?;
             }
             match exchange(&mut connection, &self.server, request, body).await {
                 Ok(done) => {

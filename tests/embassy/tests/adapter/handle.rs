@@ -9,7 +9,7 @@ use embassy_time::{Instant, Timer};
 use whisperr_embassy::net::{HttpTransport, KeyCell, Server, TcpBuffers};
 use whisperr_embassy::{
     Config, Device, EmbassyClock, EnqueueError, Flush, Identify, KeyError, NextRun, Notice, NoticeKind,
-    OpenError, Options, RecordBuffers, Resources, TryError, UtcMillis, open, props,
+    Options, RecordBuffers, Resources, TryError, UtcMillis, open, props,
 };
 use whisperr_embassy_tests::{Act, Answer, Client, Flash, FlashFaults, Lab, UTC, leak};
 use whisperr_virtual_time::now_us;
@@ -285,7 +285,7 @@ fn a_runner_that_was_dropped_in_a_request_goes_on_where_it_was() {
     clock.set_utc(UTC);
     let mut entropy = lab.chance();
     let options = Options::new(Device::new("lab")).config(CONFIG);
-    let opened = open(
+    let opening = open(
         leak(Resources::new()),
         leak(RecordBuffers::<1024>::new()),
         lab.flash(),
@@ -293,7 +293,8 @@ fn a_runner_that_was_dropped_in_a_request_goes_on_where_it_was() {
         &options,
         &mut entropy,
     );
-    let (handle, mut runner): (whisperr_embassy::Handle<'static, Flash>, _) = lab.run(opened).unwrap();
+    let (handle, mut runner): (whisperr_embassy::Handle<'static, Flash>, _) =
+        lab.run(opening.unwrap().finish()).unwrap();
     let mut transport = lab.transport(Lab::base_url());
     lab.server().script(|_| Answer::silence().then(Act::Hang));
 
@@ -338,7 +339,7 @@ fn a_setting_outside_its_range_is_refused_by_name() {
     let options = Options::new(Device::new("lab")).config(Config { flush_at: 0, ..CONFIG });
     let clock: &'static EmbassyClock = leak(EmbassyClock::new());
     let mut entropy = lab.chance();
-    let opened = open::<_, _, embassy_sync::blocking_mutex::raw::NoopRawMutex, 256>(
+    let opening = open::<_, _, embassy_sync::blocking_mutex::raw::NoopRawMutex, 256>(
         leak(Resources::new()),
         leak(RecordBuffers::new()),
         lab.flash(),
@@ -347,7 +348,7 @@ fn a_setting_outside_its_range_is_refused_by_name() {
         &mut entropy,
     );
 
-    let Err(OpenError::Config(error)) = lab.run(opened) else { panic!() };
+    let Err(error) = opening else { panic!() };
     assert!(error.to_string().contains("flush_at"), "{error}");
 }
 
@@ -358,7 +359,7 @@ fn what_happened_before_the_date_was_known_is_dated_when_it_is() {
     lab.pass(Duration::from_secs(5));
     let mut entropy = lab.chance();
     let options = Options::new(Device::new("lab")).config(CONFIG);
-    let opened = open(
+    let opening = open(
         leak(Resources::new()),
         leak(RecordBuffers::<1024>::new()),
         lab.flash(),
@@ -366,7 +367,8 @@ fn what_happened_before_the_date_was_known_is_dated_when_it_is() {
         &options,
         &mut entropy,
     );
-    let (handle, mut runner): (whisperr_embassy::Handle<'static, Flash>, _) = lab.run(opened).unwrap();
+    let (handle, mut runner): (whisperr_embassy::Handle<'static, Flash>, _) =
+        lab.run(opening.unwrap().finish()).unwrap();
     let mut transport = lab.transport(Lab::base_url());
     lab.tasks().spawn(async move { runner.run(&mut transport, |_| {}).await });
     lab.run(handle.track("door_opened", ())).unwrap();

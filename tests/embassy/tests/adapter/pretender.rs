@@ -193,7 +193,7 @@ fn heard(way: Way, root: &[u8]) -> Vec<usize> {
     let options =
         Options::new(Device::new("lab")).config(Config { automatic_events: false, ..Config::DEFAULT });
     let mut entropy = lab.chance();
-    let opened = open(
+    let opening = open(
         leak(Resources::new()),
         leak(RecordBuffers::<1024>::new()),
         lab.flash(),
@@ -201,7 +201,7 @@ fn heard(way: Way, root: &[u8]) -> Vec<usize> {
         &options,
         &mut entropy,
     );
-    let (handle, mut runner): (Handle<'static, Flash>, _) = lab.run(opened).unwrap();
+    let (handle, mut runner): (Handle<'static, Flash>, _) = lab.run(opening.unwrap().finish()).unwrap();
     let server = Server::new(KEY).unwrap().base_url("https://events.example.com:4802").unwrap();
     let roots: &'static [&'static [u8]] = leak([&*root.to_vec().leak()]);
     let buffers = leak(TlsBuffers::<16_640, 2048>::new());

@@ -54,7 +54,7 @@ fn start_with<const RX: usize>(
     }
     let options = Options::new(Device::new("lab")).config(CONFIG);
     let mut entropy = lab.chance();
-    let opened = open(
+    let opening = open(
         leak(Resources::new()),
         leak(RecordBuffers::<1024>::new()),
         lab.flash(),
@@ -62,7 +62,7 @@ fn start_with<const RX: usize>(
         &options,
         &mut entropy,
     );
-    let (handle, mut runner) = lab.run(opened).unwrap();
+    let (handle, mut runner) = lab.run(opening.unwrap().finish()).unwrap();
     let roots: Vec<&'static [u8]> = roots.iter().map(|root| &*root.to_vec().leak()).collect();
     let server = Server::new(KEY).unwrap().base_url("https://events.example.com:4802").unwrap();
     let buffers = leak(TlsBuffers::<RX, 2048>::new());

@@ -103,10 +103,10 @@ async fn with(deliver: impl AsyncFnOnce(Runner<'_, Store>)) {
     let mut buffers = RecordBuffers::<512>::new();
     let Ok(storage) = Store::open(Chip, 0..black_box(32 << 10)).await else { return };
     let options = Options::new(Device::new("kiosk"));
-    let Ok((handle, runner)) = open(&mut resources, &mut buffers, storage, &CLOCK, &options, &mut Dice).await
-    else {
+    let Ok(opening) = open(&mut resources, &mut buffers, storage, &CLOCK, &options, &mut Dice) else {
         return;
     };
+    let Ok((handle, runner)) = opening.finish().await else { return };
     speak(handle).await;
     deliver(runner).await;
 }

@@ -122,7 +122,9 @@ impl<'a> Bench<'a> {
     fn run(&self, life: &Life, row: &mut Row) -> Result<End> {
         self.image.prepare(life)?;
         row.boots = row.boots.saturating_add(1);
-        Ok(self.firmware.boot(&self.image)?.wait(LONGEST, || Ok(false))?)
+        let ended = self.firmware.boot(&self.image)?.wait(LONGEST, || Ok(false))?;
+        row.stack = row.stack.max(self.image.word(STACK)?);
+        Ok(ended)
     }
 
     /// Lets the next life, which runs other firmware, deliver everything.
@@ -184,10 +186,8 @@ fn short_day(bench: &mut Bench<'_>) -> Result<Row> {
     if let Some(wrong) = ended.wrong(false, &[end::DONE]) {
         row.breaks("the only life", &wrong);
     }
-    let stack = bench.image.word(STACK)?;
     bench.drain(&mut row, "the only life")?;
     row.add(check::arrived(&bench.collector, &bench.image.journal()?), "the only life");
-    row.note = format!("{stack} bytes of stack, network and interrupts included");
     row.erases = bench.image.word(ERASES)?.into();
     row.time = start.elapsed();
     Ok(row)

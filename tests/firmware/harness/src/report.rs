@@ -24,6 +24,8 @@ pub(crate) struct Row {
     pub(crate) lost: usize,
     pub(crate) repeated: usize,
     pub(crate) erases: u64,
+    /// Most bytes of stack in a life that was not killed, network and interrupts included.
+    pub(crate) stack: u32,
     pub(crate) broken: Vec<String>,
     pub(crate) time: Duration,
     pub(crate) note: String,
@@ -53,6 +55,7 @@ impl Row {
         self.lost = self.lost.saturating_add(other.lost);
         self.repeated = self.repeated.saturating_add(other.repeated);
         self.erases = self.erases.saturating_add(other.erases);
+        self.stack = self.stack.max(other.stack);
         self.broken.extend(other.broken);
         self.time = self.time.max(other.time);
         self.note = format!("{}; {}", self.note, other.note);
@@ -83,13 +86,13 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "| campaign | kills | power cuts | boots | acknowledged | refused | cut short | lost | repeated | erases | \
-             broken | seconds |"
+             stack, bytes | broken | seconds |"
         )?;
-        writeln!(f, "|---|---|---|---|---|---|---|---|---|---|---|---|")?;
+        writeln!(f, "|---|---|---|---|---|---|---|---|---|---|---|---|---|")?;
         for row in &self.rows {
             writeln!(
                 f,
-                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 row.name,
                 row.kills,
                 row.cuts,
@@ -100,6 +103,7 @@ impl fmt::Display for Report {
                 row.lost,
                 row.repeated,
                 row.erases,
+                row.stack,
                 row.broken.len(),
                 row.time.as_secs()
             )?;

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use static_cell::{ConstStaticCell, StaticCell};
+use static_cell::ConstStaticCell;
 use whisperr_embassy::{
     Config, Device, EmbassyClock, FlashStorage, Handle, Options, Overflow, RecordBuffers, Resources, Runner,
     open,
@@ -43,7 +43,7 @@ pub(crate) async fn start(
     seed: u32,
     is_script: bool,
 ) -> (Kiosk, Runner<'static, Store>) {
-    static RESOURCES: StaticCell<Resources<'static, Store>> = StaticCell::new();
+    static RESOURCES: ConstStaticCell<Resources<'static, Store>> = ConstStaticCell::new(Resources::new());
     static BUFFERS: ConstStaticCell<RecordBuffers<512>> = ConstStaticCell::new(RecordBuffers::new());
     let flash = Nor::new(Chance::new(seed, 200));
     let storage = match Store::open(flash, 0..FLASH_BYTES).await {
@@ -52,9 +52,11 @@ pub(crate) async fn start(
     };
     let options = Options::new(Device::new("kiosk")).config(if is_script { SCRIPT } else { DAY });
     let mut entropy = Chance::new(seed, 201);
-    match open(RESOURCES.init_with(Resources::new), BUFFERS.take(), storage, clock, &options, &mut entropy)
-        .await
-    {
+    let opening = match open(RESOURCES.take(), BUFFERS.take(), storage, clock, &options, &mut entropy) {
+        Ok(opening) => opening,
+        Err(error) => closed(&error),
+    };
+    match opening.finish().await {
         Ok(opened) => opened,
         Err(error) => closed(&error),
     }

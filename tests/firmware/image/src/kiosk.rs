@@ -6,10 +6,10 @@ use embassy_executor::Spawner;
 use embassy_time::Timer;
 use whisperr_embassy::{EmbassyClock, Flush, Identify, NextRun, UtcMillis, props};
 
-use crate::board::{ethernet, power, psram, stack};
+use crate::board::{ethernet, power, psram};
 use crate::chance::Chance;
 use crate::client::Kiosk;
-use crate::layout::{MODE, STACK, UTC, VERSION, end, entry, mode};
+use crate::layout::{MODE, UTC, VERSION, end, entry, mode};
 use crate::oracle::{Speaker, tell_ledger};
 
 /// Tasks that have something to say.
@@ -175,6 +175,5 @@ pub(crate) async fn close(kiosk: Kiosk, clock: &'static EmbassyClock) -> ! {
 }
 
 fn finish() -> ! {
-    psram::store(STACK, stack::used());
     power::off(end::DONE)
 }

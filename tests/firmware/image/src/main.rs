@@ -19,10 +19,11 @@ mod network;
 mod oracle;
 
 use core::panic::PanicInfo;
+use core::pin::pin;
 
 use embassy_executor::Spawner;
 use embassy_time::{Duration, Ticker};
-use whisperr_embassy::EmbassyClock;
+use whisperr_embassy::{EmbassyClock, apart};
 
 use board::{executor, power, psram, serial, stack};
 use client::Kiosk;
@@ -55,7 +56,7 @@ async fn heartbeat() {
 async fn live(spawner: Spawner) {
     let (mode, seed) = (psram::load(MODE), psram::load(SEED));
     let stack = network::start(spawner, seed.into());
-    let (kiosk, runner) = client::start(&CLOCK, seed, mode == mode::SCRIPT).await;
+    let (kiosk, runner) = { apart(pin!(client::start(&CLOCK, seed, mode == mode::SCRIPT))).await };
     oracle::count(OPENED);
     spawner.spawn(client::deliver(runner, network::transport(stack, seed)).expect("one runner"));
     spawner.spawn(day(spawner, kiosk).expect("one day"));

@@ -18,7 +18,8 @@ const HOST: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
 /// One for requests and one for the look-up of names.
 const SOCKETS: usize = 2;
 
-/// Starts the stack and its task.
+/// Starts the stack and its task. What that needs of the stack is not needed for ever.
+#[inline(never)]
 pub(crate) fn start(spawner: Spawner, seed: u64) -> Stack<'static> {
     static CARD: ConstStaticCell<Ethernet> = ConstStaticCell::new(Ethernet::new());
     static RESOURCES: StaticCell<StackResources<SOCKETS>> = StaticCell::new();

@@ -102,6 +102,29 @@ fn a_held_token_makes_way_for_one_that_the_call_brings() {
 }
 
 #[test]
+fn a_held_token_that_made_way_is_nobody_elses_later() {
+    let mut world = world();
+    set(&mut world, "held");
+    world.identify(&Identify::new("u1").push_token("own")).unwrap();
+    world.reset().unwrap();
+    identify(&mut world, "u2");
+
+    assert_eq!(bodies(&mut world)[1..], [json!({"external_user_id": "u2"})]);
+}
+
+#[test]
+fn a_held_token_waits_through_a_reset_and_an_identify_that_fails() {
+    let mut world = world();
+    set(&mut world, "held");
+    world.reset().unwrap();
+    let refused = world.identify(&Identify::new(" "));
+    assert!(matches!(refused, Err(EnqueueError::User(_))), "{refused:?}");
+    identify(&mut world, "u1");
+
+    assert_eq!(bodies(&mut world), [partial("u1", &[push("held", true)])]);
+}
+
+#[test]
 fn an_identify_with_another_token_opts_the_old_one_out_before_it() {
     let mut world = world();
     let shortcut = |token| Identify::new("u1").email("a@example.com").push_token(PushToken::new(token));

@@ -158,7 +158,8 @@ fn sleep(next: NextRun) -> esp_hal::time::Duration {
 
 /// Opens the queue with what earlier wakings left in it.
 async fn start(mut flash: esp_storage::FlashStorage<'static>, calendar: Calendar) -> (Kiosk, Sender) {
-    static RESOURCES: StaticCell<Resources<'static, Store, Clock>> = StaticCell::new();
+    static RESOURCES: ConstStaticCell<Resources<'static, Store, Clock>> =
+        ConstStaticCell::new(Resources::new());
     static BUFFERS: ConstStaticCell<RecordBuffers> = ConstStaticCell::new(RecordBuffers::new());
     let Some(queue) = partition(&mut flash) else {
         defmt::panic!("no partition is called {}: flash with partitions.csv", PARTITION);
@@ -171,8 +172,13 @@ async fn start(mut flash: esp_storage::FlashStorage<'static>, calendar: Calendar
     };
     let Ok(mut chance) = Chance::new() else { defmt::panic!("there is no source of noise") };
     let options = Options::new(Device::new("kiosk"));
-    let place = RESOURCES.init_with(Resources::new);
-    match open(place, BUFFERS.take(), storage, RtcClock::new(calendar), &options, &mut chance).await {
+    let opening =
+        match open(RESOURCES.take(), BUFFERS.take(), storage, RtcClock::new(calendar), &options, &mut chance)
+        {
+            Ok(opening) => opening,
+            Err(error) => defmt::panic!("a setting of the client: {}", Display2Format(&error)),
+        };
+    match opening.finish().await {
         Ok(opened) => opened,
         Err(error) => defmt::panic!("the client does not open: {}", Display2Format(&error)),
     }

@@ -166,7 +166,7 @@ fn address() -> [u8; 6] {
 
 /// Opens the queue with what earlier lives left in it.
 async fn start(flash: Flash, chance: &mut Chance) -> (Kiosk, Runner<'static, Store>) {
-    static RESOURCES: StaticCell<Resources<'static, Store>> = StaticCell::new();
+    static RESOURCES: ConstStaticCell<Resources<'static, Store>> = ConstStaticCell::new(Resources::new());
     static BUFFERS: ConstStaticCell<RecordBuffers> = ConstStaticCell::new(RecordBuffers::new());
     // Any content gives a working queue: an error is a wrong QUEUE or a flash that cannot be read at all. The panic
     // ends in the watchdog's reset, and the next start tries again.
@@ -175,8 +175,11 @@ async fn start(flash: Flash, chance: &mut Chance) -> (Kiosk, Runner<'static, Sto
         Err(error) => defmt::panic!("the queue does not open: {}", Display2Format(&error)),
     };
     let options = Options::new(Device::new("kiosk"));
-    let place = RESOURCES.init_with(Resources::new);
-    match open(place, BUFFERS.take(), storage, &CLOCK, &options, chance).await {
+    let opening = match open(RESOURCES.take(), BUFFERS.take(), storage, &CLOCK, &options, chance) {
+        Ok(opening) => opening,
+        Err(error) => defmt::panic!("a setting of the client: {}", Display2Format(&error)),
+    };
+    match opening.finish().await {
         Ok(opened) => opened,
         Err(error) => defmt::panic!("the client does not open: {}", Display2Format(&error)),
     }
