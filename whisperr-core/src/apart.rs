@@ -24,3 +24,32 @@ impl<F: Future> Future for Apart<'_, F> {
         self.0.as_mut().poll(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::cell::Cell;
+    use core::future::{poll_fn, ready};
+    use core::pin::pin;
+    use core::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn it_waits_as_long_as_the_future_and_ends_with_what_that_ends_with() {
+        let polls = Cell::new(0);
+        let mut future = pin!(async {
+            poll_fn(|_| {
+                polls.set(polls.get() + 1);
+                if polls.get() < 3 { Poll::Pending } else { Poll::Ready(()) }
+            })
+            .await;
+            ready(7).await
+        });
+        let mut context = Context::from_waker(Waker::noop());
+        let mut apart = apart(future.as_mut());
+
+        assert_eq!(Pin::new(&mut apart).poll(&mut context), Poll::Pending);
+        assert_eq!(Pin::new(&mut apart).poll(&mut context), Poll::Pending);
+        assert_eq!(Pin::new(&mut apart).poll(&mut context), Poll::Ready(7));
+    }
+}
