@@ -270,6 +270,15 @@ impl<'a> Encoder<'a> {
             _ => Err(ValueError::NotAnObject),
         }
     }
+
+    /// Takes the object that was written last, at `start`, back if it is empty; whether it was.
+    pub(crate) fn drop_empty(&mut self, start: usize) -> bool {
+        let empty = self.buffer.get(start..self.len) == Some(&[tree::OBJECT, tree::END]);
+        if empty {
+            self.len = start;
+        }
+        empty
+    }
 }
 
 /// Whether JSON wants any of these bytes escaped: eight at a time, since almost no text needs it.

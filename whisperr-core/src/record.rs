@@ -1,4 +1,13 @@
-//! An operation as stored: a version byte, a fixed head in postcard, then strings and trees.
+//! An operation as stored: one byte that says the version and what follows, a head in postcard, then strings
+//! and trees.
+//!
+//! | first byte | what follows |
+//! |---|---|
+//! | `10` and flags | an event: its id, its moment, the visitor's id or the user's, the event type, the context, the properties |
+//! | `18` | an identify: its head, the user id, the traits, the channels |
+//!
+//! The flags of an event: `1` the moment is one of a boot, `2` a visitor, `4` a context. What most
+//! events have not takes no byte: on flash every one counts.
 //!
 //! The record fixes everything that must never change: message id, moment, subject. A retry walks
 //! the same record and writes the same bytes.
@@ -19,10 +28,18 @@ use crate::tree::{BadTree, Reader};
 use crate::user::UserId;
 
 /// The format written by this version. Readers step over what they do not know.
-const VERSION: u8 = 1;
+const VERSION: u8 = 0x10;
+/// An identify.
+const IDENTIFY: u8 = 0x08;
+/// The moment of an event is one of a boot.
+const BOOT: u8 = 0x01;
+/// An event is about a visitor.
+const VISITOR: u8 = 0x02;
+/// An event has a context that is not empty.
+const CONTEXT: u8 = 0x04;
 
 /// When an event happened, as far as the device knew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
     /// Milliseconds since 1970.
     Utc(i64),
@@ -43,12 +60,12 @@ pub(crate) enum Subject<'a> {
     Anonymous([u8; 16]),
 }
 
+/// Followed by the user id, the traits, and the channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Head {
-    /// Followed by the user id unless `anonymous`, the event type, the properties and the context.
-    Track { id: [u8; 16], moment: Moment, anonymous: Option<[u8; 16]> },
-    /// Followed by the user id, the traits, and the channels.
-    Identify { anonymous: Option<[u8; 16]>, preferred: Option<ChannelKind>, channels: u16 },
+struct IdentifyHead {
+    anonymous: Option<[u8; 16]>,
+    preferred: Option<ChannelKind>,
+    channels: u16,
 }
 
 /// Followed by the address.
@@ -120,34 +137,47 @@ pub(crate) fn encode_track(
     let too_large = RecordError::TooLarge { max: buffer.len() };
     let mut encoder = Encoder::new(buffer);
     let TrackHead { id, moment, subject, event_type } = head;
-    let (user, anonymous) = match subject {
-        Subject::User(user) => (Some(user), None),
-        Subject::Anonymous(id) => (None, Some(id)),
-    };
-    let head = Head::Track { id: *id.as_bytes(), moment, anonymous };
+    let mut flags = VERSION;
     let mut fixed = || {
         encoder.byte(VERSION)?;
-        encoder.postcard(&head)?;
-        if let Some(user) = user {
-            encoder.string(user.as_str())?;
+        encoder.bytes(id.as_bytes())?;
+        match moment {
+            Moment::Utc(ms) => encoder.postcard(&ms)?,
+            Moment::Boot { boot, ms } => {
+                flags |= BOOT;
+                encoder.postcard(&(boot, ms))?;
+            }
+        }
+        match subject {
+            Subject::User(user) => encoder.string(user.as_str())?,
+            Subject::Anonymous(visitor) => {
+                flags |= VISITOR;
+                encoder.bytes(&visitor)?;
+            }
         }
         encoder.raw_string(event_type.as_str().as_bytes())
     };
     fixed().map_err(|_: ValueError| too_large)?;
     let default_properties = event.device.map_or(Defaults::NONE, |device| device.default_properties);
     let default_context = event.device.map_or(Defaults::NONE, |device| device.default_context);
-    let properties_at = encoder.len();
-    let properties = encoder.object(event.properties);
-    properties
-        .and_then(|()| default_properties.add_to(&mut encoder, properties_at))
-        .map_err(RecordError::Properties)?;
+    // The context first: where it is empty, what it took for a moment is the properties'.
     let context_at = encoder.len();
     let context = encoder.object(event.context);
     context
         .and_then(|()| default_context.add_to(&mut encoder, context_at))
         .and_then(|()| encoder.refuse_reserved_keys(context_at))
         .map_err(RecordError::Context)?;
-    Ok(encoder.len())
+    if !encoder.drop_empty(context_at) {
+        flags |= CONTEXT;
+    }
+    let properties_at = encoder.len();
+    let properties = encoder.object(event.properties);
+    properties
+        .and_then(|()| default_properties.add_to(&mut encoder, properties_at))
+        .map_err(RecordError::Properties)?;
+    let len = encoder.len();
+    buffer.iter_mut().take(1).for_each(|first| *first = flags);
+    Ok(len)
 }
 
 /// What an identify says.
@@ -171,9 +201,9 @@ pub(crate) fn encode_identify(buffer: &mut [u8], said: &Said<'_>) -> Result<usiz
     let channels = channels.flatten().filter_map(Channel::trimmed);
     let count = u16::try_from(channels.clone().count()).map_err(|_| too_large)?;
     let mut encoder = Encoder::new(buffer);
-    let head = Head::Identify { anonymous: said.anonymous, preferred: said.preferred, channels: count };
+    let head = IdentifyHead { anonymous: said.anonymous, preferred: said.preferred, channels: count };
     let mut fixed = || {
-        encoder.byte(VERSION)?;
+        encoder.byte(VERSION | IDENTIFY)?;
         encoder.postcard(&head)?;
         encoder.string(said.user.as_str())
     };
@@ -225,8 +255,9 @@ pub(crate) struct TrackRecord<'a> {
     pub(crate) moment: Moment,
     pub(crate) subject: StoredSubject<'a>,
     pub(crate) event_type: &'a [u8],
-    /// The properties, then the context.
+    /// The context if there is one, then the properties.
     pub(crate) objects: &'a [u8],
+    pub(crate) has_context: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -262,23 +293,33 @@ impl From<BadTree> for Undecodable {
 impl<'a> Record<'a> {
     /// Takes a record apart.
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Undecodable> {
-        let (&VERSION, rest) = bytes.split_first().ok_or(Undecodable)? else {
-            return Err(Undecodable);
-        };
-        let (head, rest) = postcard::take_from_bytes::<Head>(rest).map_err(|_| Undecodable)?;
+        let kind = peek_kind(bytes)?;
+        let (first, rest) = bytes.split_first().ok_or(Undecodable)?;
         let mut reader = Reader::new(rest);
-        Ok(match head {
-            // Boots count from 1: nobody could ever date it, and all behind it would wait.
-            Head::Track { moment: Moment::Boot { boot: 0, .. }, .. } => return Err(Undecodable),
-            Head::Track { id, moment, anonymous } => {
-                let subject = match anonymous {
-                    Some(id) => StoredSubject::Anonymous(id),
-                    None => StoredSubject::User(reader.string()?),
+        Ok(match kind {
+            Kind::Track => {
+                let id = MessageId::from_bytes(reader.array()?);
+                let moment = if first & BOOT == 0 {
+                    Moment::Utc(reader.postcard()?)
+                } else {
+                    let (boot, ms) = reader.postcard()?;
+                    // Boots count from 1: nobody could ever date it, and all behind it would wait.
+                    if boot == 0 {
+                        return Err(Undecodable);
+                    }
+                    Moment::Boot { boot, ms }
                 };
-                let (id, event_type) = (MessageId::from_bytes(id), reader.string()?);
-                Self::Track(TrackRecord { id, moment, subject, event_type, objects: reader.rest() })
+                let subject = if first & VISITOR == 0 {
+                    StoredSubject::User(reader.string()?)
+                } else {
+                    StoredSubject::Anonymous(reader.array()?)
+                };
+                let event_type = reader.string()?;
+                let (objects, has_context) = (reader.rest(), first & CONTEXT != 0);
+                Self::Track(TrackRecord { id, moment, subject, event_type, objects, has_context })
             }
-            Head::Identify { anonymous, preferred, channels } => {
+            Kind::Identify => {
+                let IdentifyHead { anonymous, preferred, channels } = reader.postcard()?;
                 let user = reader.string()?;
                 Self::Identify(IdentifyRecord { user, anonymous, preferred, channels, rest: reader.rest() })
             }
@@ -295,18 +336,16 @@ impl<'a> Record<'a> {
 
 /// The kind of a record, from its first bytes only.
 pub(crate) fn peek_kind(bytes: &[u8]) -> Result<Kind, Undecodable> {
-    match bytes {
-        // A postcard enum starts with its variant.
-        [VERSION, 0, ..] => Ok(Kind::Track),
-        [VERSION, 1, ..] => Ok(Kind::Identify),
+    match bytes.first().map(|first| first ^ VERSION) {
+        Some(0..=0x07) => Ok(Kind::Track),
+        Some(IDENTIFY) => Ok(Kind::Identify),
         _ => Err(Undecodable),
     }
 }
 
 /// Takes the next channel of an identify off the front.
 pub(crate) fn next_channel<'a>(reader: &mut Reader<'a>) -> Result<StoredChannel<'a>, BadTree> {
-    let (head, rest) = postcard::take_from_bytes::<ChannelHead>(reader.rest()).map_err(|_| BadTree)?;
-    *reader = Reader::new(rest);
+    let head: ChannelHead = reader.postcard()?;
     let address = reader.string()?;
     Ok(StoredChannel {
         kind: head.kind,
@@ -324,6 +363,29 @@ mod tests {
 
     fn track(buffer: &mut [u8]) -> usize {
         try_track(buffer).unwrap()
+    }
+
+    /// An event of every kind of head: of a date or a boot, of a user or a visitor, with a context or without.
+    fn of_each_kind() -> impl Iterator<Item = (Moment, Subject<'static>, bool)> {
+        let user = Subject::User(UserId::parse("user_8842").unwrap());
+        let moments = [Moment::Utc(-1), Moment::Utc(i64::MAX), Moment::Boot { boot: u32::MAX, ms: u64::MAX }];
+        moments.into_iter().flat_map(move |moment| {
+            [user, Subject::Anonymous([8; 16])]
+                .into_iter()
+                .flat_map(move |subject| [false, true].map(|context| (moment, subject, context)))
+        })
+    }
+
+    fn track_of(buffer: &mut [u8], (moment, subject, has_context): (Moment, Subject<'_>, bool)) -> usize {
+        let head = TrackHead {
+            id: MessageId::new(7, Seq::FIRST),
+            moment,
+            subject,
+            event_type: EventType::parse("door_opened").unwrap(),
+        };
+        let (with, without) = (crate::props! { "firmware" => "1.4.2" }, ());
+        let context: &dyn Properties = if has_context { &with } else { &without };
+        encode_track(buffer, head, TrackBody { properties: &(), context, device: None }).unwrap()
     }
 
     fn try_track(buffer: &mut [u8]) -> Result<usize, RecordError> {
@@ -346,13 +408,13 @@ mod tests {
         let mut expected = [0; 256];
         let mut at = 0;
         for part in [
-            &b"\x01\x00"[..],
+            // Of a date, a user, and without a context.
+            &b"\x10"[..],
             MessageId::new(7, Seq::FIRST).as_bytes(),
-            // Utc, then the milliseconds as a zigzag varint, then no anonymous id.
-            b"\x00\xf6\xf9\xbd\xde\xcf\x67\x00",
+            // The milliseconds as a zigzag varint.
+            b"\xf6\xf9\xbd\xde\xcf\x67",
             b"\x89user_8842\x8epayment_failed",
             b"\x09\x8camount_cents\x04\xa4\x26\x86reason\x8dcard_declined\x00",
-            b"\x09\x00",
         ] {
             expected[at..at + part.len()].copy_from_slice(part);
             at += part.len();
@@ -367,15 +429,35 @@ mod tests {
     }
 
     #[test]
-    fn a_record_cut_or_extended_anywhere_is_not_sent() {
-        let mut buffer = [0; 256];
-        let len = track(&mut buffer);
+    fn an_event_comes_back_as_it_was_stored() {
+        for event @ (moment, subject, has_context) in of_each_kind() {
+            let mut buffer = [0; 256];
+            let len = track_of(&mut buffer, event);
 
-        assert!(can_be_sent(&buffer[..len]));
-        for cut in 0..len {
-            assert!(!can_be_sent(&buffer[..cut]), "cut at {cut}");
+            assert_eq!(peek_kind(&buffer[..len]), Ok(Kind::Track));
+            let Ok(Record::Track(stored)) = Record::decode(&buffer[..len]) else { panic!("{event:?}") };
+            let expected = match subject {
+                Subject::User(user) => StoredSubject::User(user.as_str().as_bytes()),
+                Subject::Anonymous(id) => StoredSubject::Anonymous(id),
+            };
+            assert_eq!((stored.moment, stored.subject), (moment, expected));
+            assert_eq!((stored.id, stored.event_type), (MessageId::new(7, Seq::FIRST), &b"door_opened"[..]));
+            assert_eq!(stored.has_context, has_context);
+            assert!(can_be_sent(&buffer[..len]), "{event:?}");
         }
-        assert!(!can_be_sent(&buffer[..=len]));
+    }
+
+    #[test]
+    fn a_record_cut_or_extended_anywhere_is_not_sent() {
+        for event in of_each_kind() {
+            let mut buffer = [0; 256];
+            let len = track_of(&mut buffer, event);
+
+            for cut in 0..len {
+                assert!(!can_be_sent(&buffer[..cut]), "{event:?} cut at {cut}");
+            }
+            assert!(!can_be_sent(&buffer[..=len]), "{event:?}");
+        }
     }
 
     #[test]
@@ -416,10 +498,14 @@ mod tests {
     fn a_record_of_another_version_is_undecodable() {
         let mut buffer = [0; 256];
         let len = track(&mut buffer);
-        buffer[0] = VERSION + 1;
 
-        assert_eq!(Record::decode(&buffer[..len]), Err(Undecodable));
-        assert_eq!(peek_kind(&buffer[..len]), Err(Undecodable));
+        for first in 0..=u8::MAX {
+            buffer[0] = first;
+            // Those of this version are eight kinds of events, and identifies.
+            let known = matches!(first, 0x10..=0x18);
+            assert_eq!(peek_kind(&buffer[..len]).is_ok(), known, "{first}");
+            assert!(known || Record::decode(&buffer[..len]).is_err(), "{first}");
+        }
     }
 
     #[test]

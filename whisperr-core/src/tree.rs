@@ -18,6 +18,8 @@
 //!
 //! *n* and *len* are varints as in postcard: seven bits a byte, the lowest first.
 
+use serde::Deserialize;
+
 use crate::json;
 
 /// Deepest nesting of arrays and objects, the outermost object included.
@@ -82,6 +84,13 @@ impl<'a> Reader<'a> {
         let (array, rest) = self.rest.split_first_chunk().ok_or(BadTree)?;
         self.rest = rest;
         Ok(*array)
+    }
+
+    /// A value that postcard wrote.
+    pub(crate) fn postcard<T: Deserialize<'a>>(&mut self) -> Result<T, BadTree> {
+        let (value, rest) = postcard::take_from_bytes(self.rest).map_err(|_| BadTree)?;
+        self.rest = rest;
+        Ok(value)
     }
 
     fn varint(&mut self) -> Result<u64, BadTree> {

@@ -97,13 +97,19 @@ fn write_track(track: &TrackRecord<'_>, dating: &Dating, out: &mut Window<'_>) -
     out.put(b",\"occurred_at\":\"");
     out.put(&rfc3339(date));
     out.put(b"\",\"properties\":{");
-    let mut objects = Reader::new(track.objects);
-    write_members(&mut objects, out, b"")?;
+    let context = Reader::new(track.objects);
+    let mut properties = context;
+    if track.has_context {
+        properties.skip()?;
+    }
+    write_members(&mut properties, out, b"")?;
+    at_end(properties)?;
     out.put(b"},\"context\":{\"$message_id\":\"");
     out.put(&track.id.to_text());
     out.put(if estimated { b"\",\"$time_estimated\":true" } else { b"\"" });
-    write_members(&mut objects, out, b",")?;
-    at_end(objects)?;
+    if track.has_context {
+        write_members(&mut { context }, out, b",")?;
+    }
     out.put(b"}}");
     Ok(())
 }
@@ -227,7 +233,7 @@ mod tests {
     use crate::tree::{ARRAY, DEPTH_MAX, END, NEGATIVE, NULL, NUMBER, OBJECT, STRING, UNSIGNED};
     use std::vec::Vec;
 
-    /// Whether an event is sent whose stored properties and context are these bytes.
+    /// Whether an event is sent whose stored context and properties are these bytes.
     fn is_sent(objects: &[u8]) -> bool {
         let record = Record::Track(TrackRecord {
             id: MessageId::from_bytes([7; 16]),
@@ -235,13 +241,14 @@ mod tests {
             subject: StoredSubject::User(b"u"),
             event_type: b"e",
             objects,
+            has_context: true,
         });
         count(&record, &Dating::default()).is_some()
     }
 
-    /// An object with this one member, then an empty context.
+    /// An empty context, then an object with this one member.
     fn with_member(member: &[u8]) -> Vec<u8> {
-        [&[OBJECT][..], member, &[END, OBJECT, END]].concat()
+        [&[OBJECT, END, OBJECT][..], member, &[END]].concat()
     }
 
     #[test]

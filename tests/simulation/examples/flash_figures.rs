@@ -28,8 +28,8 @@ enum Way {
     Evicted,
 }
 
-fn measure<const WRITE: usize>(way: Way) {
-    let medium = FlashMedium::<WRITE, 4096, 32>::new(32, Choices::recorded(&[]));
+fn measure<const WRITE: usize, const ERASE: usize, const PAGES: usize>(way: Way) {
+    let medium = FlashMedium::<WRITE, ERASE, PAGES>::new(PAGES, Choices::recorded(&[]));
     let config = Config { max_queue_size: 1000, automatic_events: false, ..Config::DEFAULT };
     let mut world =
         World::on(medium, Choices::recorded(&[]), 7, Options { config, ..Options::default() }).unwrap();
@@ -62,11 +62,18 @@ fn measure<const WRITE: usize>(way: Way) {
     let owed = world.status().owed;
     let json = world.server().operations().last().map_or(0, |event| event.to_string().len());
     println!(
-        "write size {WRITE:>2}, {}: {owed} owed at the end, record {} bytes, JSON {json}, flash {:.1} bytes an event; \
-         {:.3} bytes written per byte of record; {:.1} erases of 4 KiB per 1000 events",
+        "write size {WRITE:>2}, pages of {} KiB, {}: {owed} owed at the end, record {} bytes, JSON {json}, \
+         flash {:.1} bytes an event{}; {:.3} bytes written per byte of record; {:.1} erases per 1000 events",
+        ERASE / 1024,
         if way == Way::Delivered { "delivered in batches of 20" } else { "evicted one by one" },
         record_bytes / events,
         programmed as f64 / events as f64,
+        // Where nothing was delivered, nobody has seen the JSON.
+        if json == 0 {
+            String::new()
+        } else {
+            format!(", {:.3} of its JSON", programmed as f64 / (events * json as u64) as f64)
+        },
         programmed as f64 / record_bytes as f64,
         erases as f64 * 1000.0 / events as f64,
     );
@@ -102,10 +109,11 @@ fn main() {
     fill::<16, 8192, 8>();
     fill::<32, 131_072, 3>();
     for way in [Way::Delivered, Way::Evicted] {
-        measure::<1>(way);
-        measure::<4>(way);
-        measure::<8>(way);
-        measure::<32>(way);
+        measure::<1, 4096, 32>(way);
+        measure::<4, 4096, 32>(way);
+        measure::<8, 4096, 32>(way);
+        measure::<32, 4096, 32>(way);
+        measure::<32, 131_072, 4>(way);
     }
     println!("memory, without the driver, on a host of 64 bits:");
     let driver = size_of::<SimNor<1, 256>>();
