@@ -18,12 +18,12 @@ pub enum HttpError {
     Connect(tcp::ConnectError),
     /// The connection broke.
     Connection,
-    /// TLS failed, or the server is not who it should be.
+    /// TLS failed.
     #[cfg(feature = "tls")]
     Tls(embedded_tls::TlsError),
-    /// The server did not prove who it is.
+    /// The server is not who it should be, as far as can be told.
     #[cfg(feature = "tls")]
-    NotProved,
+    Distrust(super::tls::Distrust),
     /// The queue could not be read while the body was written.
     Body,
     /// What came back is no reply.
@@ -49,7 +49,7 @@ impl fmt::Display for HttpError {
             #[cfg(feature = "tls")]
             Self::Tls(error) => write!(f, "TLS: {error:?}"),
             #[cfg(feature = "tls")]
-            Self::NotProved => f.write_str("TLS: the server did not prove who it is"),
+            Self::Distrust(distrust) => write!(f, "TLS: {distrust}"),
             Self::Body => f.write_str("the queue could not be read"),
             Self::Reply(error) => error.fmt(f),
             Self::TooEarly => f.write_str("the server acknowledged a request before it had all of it"),

@@ -22,4 +22,4 @@ pub use key::KeyCell;
 pub use reply::ReplyError;
 pub use server::{Server, ServerError};
 #[cfg(feature = "tls")]
-pub use tls::{Tls, TlsBuffers};
+pub use tls::{Distrust, Tls, TlsBuffers};

@@ -1,14 +1,20 @@
 //! TLS 1.3 between the requests and the TCP connection.
 //!
 //! `embedded-tls` does the protocol. What it leaves to its callers is done here: the server must have shown a
-//! certificate *and* proved that it holds its key before anything is sent ([`verifier`]); who issues certificates must
-//! be allowed to ([`der`]); and records that it cannot digest do not reach it ([`records`]).
+//! certificate *and* proved that it holds its key before anything is sent ([`verifier`]); what certificates say
+//! ([`certificate`]), whom they name ([`names`]) and who issued them ([`chain`]); and records that it cannot digest do
+//! not reach it ([`records`]).
 
+mod certificate;
+mod chain;
 mod der;
 mod link;
+mod names;
 mod records;
 mod session;
 mod verifier;
+
+pub use chain::Distrust;
 
 use core::convert::Infallible;
 use core::fmt;

@@ -7,9 +7,10 @@ use embassy_net::Stack;
 use embassy_net::tcp::{Error as TcpError, TcpSocket};
 use embassy_time::Instant;
 use embedded_io_async::{ErrorType, Read, Write};
-use embedded_tls::{MaxFragmentLength, TlsConfig, TlsConnection, TlsContext};
+use embedded_tls::{MaxFragmentLength, TlsConfig, TlsConnection, TlsContext, TlsError};
 use whisperr_core::{Clock, Now, Request, ready};
 
+use super::chain::Expected;
 use super::link::{Ended, Link, Piped};
 use super::records::Records;
 use super::verifier::Provider;
@@ -72,17 +73,22 @@ impl<E: Entropy> Line<'_, E> {
         if let Some(length) = fragment_length(self.rx.len()) {
             config = config.with_max_fragment_length(length);
         }
-        let mut provider =
-            Provider::new(self.server.url.host(), self.roots, Now::read(clock).utc, &mut *self.entropy);
         let records = Records::new(Below(&mut connection));
         let mut tls = TlsConnection::new(records, self.rx, self.tx);
-        if let Err(error) = tls.open(TlsContext::new(&config, &mut provider)).await {
-            return refuse(link, HttpError::Tls(error));
+        let opened = {
+            let expected =
+                Expected { roots: self.roots, host: self.server.url.host(), utc: Now::read(clock).utc };
+            let mut provider = Provider::new(expected, &mut *self.entropy);
+            let opened = tls.open(TlsContext::new(&config, &mut provider)).await;
+            (opened, provider.trust())
+        };
+        match opened {
+            (Ok(()), Ok(())) => {}
+            (Ok(()) | Err(TlsError::InvalidCertificate | TlsError::InvalidSignature), Err(distrust)) => {
+                return refuse(link, HttpError::Distrust(distrust));
+            }
+            (Err(error), _) => return refuse(link, HttpError::Tls(error)),
         }
-        if !provider.has_proof() {
-            return refuse(link, HttpError::NotProved);
-        }
-        drop(provider);
         let mut request = first;
         let mut is_first = true;
         loop {

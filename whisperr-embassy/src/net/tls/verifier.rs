@@ -1,18 +1,15 @@
 //! Whether the server is who it should be.
 
-use embedded_tls::pki::CertVerifier;
 use embedded_tls::{
-    Aes128GcmSha256, Certificate as Root, CertificateEntryRef, CertificateRef, CertificateVerifyRef,
-    CryptoProvider, CryptoRng, CryptoRngCore, NoClock, Sha256, TlsError, TlsVerifier,
+    Aes128GcmSha256, CertificateEntryRef, CertificateRef, CertificateVerifyRef, CryptoProvider, CryptoRng,
+    CryptoRngCore, Sha256, SignatureScheme, TlsError, TlsVerifier,
 };
+use p256::ecdsa::VerifyingKey;
 use rand_core::RngCore;
-use whisperr_core::UtcMillis;
+use sha2::Digest;
 
-use super::der::Certificate;
+use super::chain::{Distrust, Expected, has_signed};
 use crate::entropy::Entropy;
-
-/// Most bytes of the server's certificates.
-const CERTIFICATE_BYTES: usize = 4096;
 
 /// What a handshake needs from outside.
 pub(super) struct Provider<'a, E> {
@@ -21,15 +18,18 @@ pub(super) struct Provider<'a, E> {
 }
 
 impl<'a, E: Entropy> Provider<'a, E> {
-    pub(super) fn new(host: &'a str, roots: &'a [&'a [u8]], utc: Option<UtcMillis>, entropy: E) -> Self {
-        Self { entropy, verifier: Verifier { roots, host, utc, chain: None, is_proved: false } }
+    pub(super) const fn new(expected: Expected<'a>, entropy: E) -> Self {
+        Self { entropy, verifier: Verifier { expected, shown: None, trust: Err(Distrust::NotProved) } }
     }
 
     /// Whether the server showed a certificate that holds, and proved that it has the key.
     ///
     /// `embedded-tls` 0.19 goes on when a server sends neither: the handshake then ends well with anybody.
-    pub(super) const fn has_proof(&self) -> bool {
-        self.verifier.is_proved
+    ///
+    /// # Errors
+    /// Why it is not to be trusted.
+    pub(super) const fn trust(&self) -> Result<(), Distrust> {
+        self.verifier.trust
     }
 }
 
@@ -75,16 +75,22 @@ impl<E: Entropy> RngCore for Random<'_, E> {
 // What the trait promises is what `Entropy` asks for.
 impl<E: Entropy> CryptoRng for Random<'_, E> {}
 
-type Chain<'a> = CertVerifier<'a, Aes128GcmSha256, NoClock, CERTIFICATE_BYTES>;
+/// What comes before the hash of the handshake where a server proves that it has a key (RFC 8446, section 4.4.3).
+const PROOF: &[u8; PROOF_BYTES] =
+    b"                                                                TLS 1.3, server CertificateVerify\0";
+const PROOF_BYTES: usize = 64 + 34;
+/// Bytes of a hash.
+const HASH_BYTES: usize = 32;
 
 /// Checks the certificates and the proof, and remembers that it did.
+///
+/// Not the one of `embedded-tls`: its way to read certificates takes over 30 KB of stack and a copy of them all, it
+/// looks at three names, and does not ask whether an issuer may issue.
 struct Verifier<'a> {
-    roots: &'a [&'a [u8]],
-    host: &'a str,
-    /// `None` while the device does not know the date.
-    utc: Option<UtcMillis>,
-    chain: Option<Chain<'a>>,
-    is_proved: bool,
+    expected: Expected<'a>,
+    /// The key of the certificate that was checked, and the hash of the handshake with it.
+    shown: Option<(VerifyingKey, [u8; HASH_BYTES])>,
+    trust: Result<(), Distrust>,
 }
 
 impl TlsVerifier<Aes128GcmSha256> for Verifier<'_> {
@@ -94,43 +100,31 @@ impl TlsVerifier<Aes128GcmSha256> for Verifier<'_> {
     }
 
     fn verify_certificate(&mut self, transcript: &Sha256, shown: CertificateRef<'_>) -> Result<(), TlsError> {
-        (self.chain, self.is_proved) = (None, false);
-        let root = self.root_of(&shown).ok_or(TlsError::InvalidCertificate)?;
-        let mut chain = Chain::new(Root::X509(root));
-        TlsVerifier::<Aes128GcmSha256>::set_hostname_verification(&mut chain, self.host)?;
-        chain.verify_certificate(transcript, shown)?;
-        self.chain = Some(chain);
+        (self.shown, self.trust) = (None, Err(Distrust::NotProved));
+        let certificates = shown.entries.iter().map(|entry| match entry {
+            CertificateEntryRef::X509(der) => Some(*der),
+            CertificateEntryRef::RawPublicKey(_) => None,
+        });
+        match self.expected.key(certificates) {
+            Ok(key) => self.shown = Some((key, transcript.clone().finalize().into())),
+            Err(distrust) => {
+                self.trust = Err(distrust);
+                return Err(TlsError::InvalidCertificate);
+            }
+        }
         Ok(())
     }
 
     fn verify_signature(&mut self, proof: CertificateVerifyRef<'_>) -> Result<(), TlsError> {
         // Once for each certificate: what is proved is this one.
-        let mut chain = self.chain.take().ok_or(TlsError::InvalidHandshake)?;
-        chain.verify_signature(proof)?;
-        self.is_proved = true;
-        Ok(())
-    }
-}
-
-impl<'a> Verifier<'a> {
-    /// The root that issued the last certificate, when all are valid at the moment, and all but the first are allowed
-    /// to issue others. Without that look, whoever holds any certificate of the authority could make one for any name.
-    fn root_of(&self, shown: &CertificateRef<'_>) -> Option<&'a [u8]> {
-        let mut last = None;
-        for (at, entry) in shown.entries.iter().enumerate() {
-            let CertificateEntryRef::X509(der) = entry else { return None };
-            let certificate = Certificate::read(der)?;
-            if at > 0 && !certificate.is_authority() {
-                return None;
-            }
-            // `embedded-tls` would ask a static for the date; a device may have several clocks.
-            if self.utc.is_some_and(|utc| !certificate.is_valid_at(utc)) {
-                return None;
-            }
-            last = Some(certificate);
+        let (key, hash) = self.shown.take().ok_or(TlsError::InvalidHandshake)?;
+        let mut proved = [0; PROOF_BYTES + HASH_BYTES];
+        proved.iter_mut().zip(PROOF.iter().chain(&hash)).for_each(|(to, from)| *to = *from);
+        let is_known = proof.signature_scheme == SignatureScheme::EcdsaSecp256r1Sha256;
+        if !is_known || !has_signed(&key, &proved, proof.signature) {
+            return Err(TlsError::InvalidSignature);
         }
-        let issuer = last?.issuer;
-        let is_issuer = |root: &&[u8]| Certificate::read(root).is_some_and(|root| root.subject == issuer);
-        self.roots.iter().copied().find(is_issuer)
+        self.trust = Ok(());
+        Ok(())
     }
 }
