@@ -6,8 +6,11 @@
 
 use std::sync::Arc;
 
-pub use rcgen::{BasicConstraints, CertificateParams, IsCa, date_time_ymd};
-use rcgen::{DnType, Issuer, KeyPair, SanType};
+pub use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyUsagePurpose, PKCS_ECDSA_P384_SHA384, SanType, SignatureAlgorithm, date_time_ymd,
+};
+use rcgen::{Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 
@@ -30,7 +33,16 @@ impl Authority {
     /// A root of this name.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
+        Self::with_key(name, KeyPair::generate().unwrap())
+    }
+
+    /// A root with a key of another kind.
+    #[must_use]
+    pub fn other(name: &str, kind: &'static SignatureAlgorithm) -> Self {
+        Self::with_key(name, KeyPair::generate_for(kind).unwrap())
+    }
+
+    fn with_key(name: &str, key: KeyPair) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -52,7 +64,16 @@ impl Authority {
     /// A certificate that says this.
     #[must_use]
     pub fn sign(&self, params: &CertificateParams) -> Identity {
-        let key = KeyPair::generate().unwrap();
+        self.sign_key(params, KeyPair::generate().unwrap())
+    }
+
+    /// A certificate that says this, for a key of another kind.
+    #[must_use]
+    pub fn sign_other(&self, params: &CertificateParams, kind: &'static SignatureAlgorithm) -> Identity {
+        self.sign_key(params, KeyPair::generate_for(kind).unwrap())
+    }
+
+    fn sign_key(&self, params: &CertificateParams, key: KeyPair) -> Identity {
         let certificate = params.signed_by(&key, &self.issuer).unwrap().der().to_vec();
         Identity { certificates: vec![certificate], key: key.serialize_der() }
     }
@@ -66,16 +87,28 @@ impl Authority {
     /// Another authority below this one, which is one or only says so.
     #[must_use]
     pub fn delegate(&self, name: &str, is_ca: IsCa) -> Self {
-        let key = KeyPair::generate().unwrap();
         let mut params = Self::params(&[name]);
-        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = is_ca;
+        self.delegate_with(name, params)
+    }
+
+    /// Another authority below this one, whose certificate says this.
+    #[must_use]
+    pub fn delegate_with(&self, name: &str, mut params: CertificateParams) -> Self {
+        let key = KeyPair::generate().unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         let der = params.signed_by(&key, &self.issuer).unwrap().der().to_vec();
         Self { der, issuer: Issuer::new(params, key) }
     }
 }
 
 impl Identity {
+    /// What it shows, its own certificate first.
+    #[must_use]
+    pub fn certificates(&self) -> &[Vec<u8>] {
+        &self.certificates
+    }
+
     /// Sends this one along, too.
     #[must_use]
     pub fn with(mut self, certificate: &[u8]) -> Self {

@@ -172,8 +172,11 @@ impl<'a> Extensions<'a> {
                 0 => read.below = value.take(SEQUENCE).and_then(authorities_below),
                 1 => {
                     // How many bits of the last byte do not count comes first.
-                    let bits = value.take(BIT_STRING).and_then(|bits| bits.0.get(1).copied());
-                    read.usage = bits.unwrap_or(0);
+                    read.usage = match value.take(BIT_STRING).map(|bits| bits.0) {
+                        Some([unused, only]) => only & u8::MAX.checked_shl((*unused).into()).unwrap_or(0),
+                        Some([_, first, ..]) => *first,
+                        _ => 0,
+                    };
                 }
                 2 => read.is_for_servers = value.take(SEQUENCE).is_some_and(names_servers),
                 _ => read.names = value.take(SEQUENCE).unwrap_or(Elements(&[])),
@@ -365,6 +368,9 @@ mod tests {
             (&[BIT_STRING, 2, 7, 0x80], false, true),
             (&[BIT_STRING, 2, 2, 0x84], true, true),
             (&[BIT_STRING, 2, 3, 0x78], false, false),
+            (&[BIT_STRING, 2, 3, 0xff], false, true),
+            (&[BIT_STRING, 2, 8, 0xff], false, false),
+            (&[BIT_STRING, 3, 7, 0x04, 0x80], true, false),
             (&[BIT_STRING, 1, 0], false, false),
             (&[BIT_STRING, 0], false, false),
             (&[INTEGER, 1, 0xff], false, false),

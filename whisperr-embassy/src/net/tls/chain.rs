@@ -114,3 +114,6 @@ fn is_issued(certificate: &Certificate<'_>, issuer: &Certificate<'_>) -> bool {
 pub(super) fn has_signed(key: &VerifyingKey, bytes: &[u8], signature: &[u8]) -> bool {
     Signature::from_der(signature).is_ok_and(|signature| key.verify(bytes, &signature).is_ok())
 }
+
+#[cfg(test)]
+mod tests;

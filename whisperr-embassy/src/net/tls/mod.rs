@@ -68,21 +68,21 @@ impl<const RX: usize, const TX: usize> Default for TlsBuffers<RX, TX> {
 
 /// Delivery over TLS 1.3 with the server's certificate checked.
 ///
-/// **What is checked.** The server's certificate must be issued, directly or through authorities that it sends along, by
-/// one of the `roots`; name the host of the base URL among its DNS names (a `*` stands for its first label); be valid at
-/// the moment; and the server must prove that it holds the key. While the device does not know the date, validity is
-/// not checked. Anything that fails ends the connection before a byte of a request is sent.
+/// **What is checked.** The server's certificate, or one that it sends along and that leads there, must be issued by one
+/// of the `roots`; name the host of the base URL among its DNS names (a `*` stands for its first label) or addresses; be
+/// valid at the moment, as those between; be for servers; and those between must be allowed to issue the ones below
+/// (RFC 5280, without revocation and name constraints: a certificate with a critical extension that is not looked at is
+/// refused). And the server must prove that it holds the key. While the device does not know the date, validity is not
+/// checked. Anything that fails ends the connection before a byte of a request is sent; the log says why ([`Distrust`]).
 ///
-/// **Roots** are DER certificates of authorities, P-256 with SHA-256 all along. Pin your own authority, or the one your
-/// server's certificates come from; give the next one along before it is needed, since devices that know only an
-/// authority that has ended are out of reach. Of two roots of the same name, the first is taken: an authority whose key
-/// changes needs another name.
+/// **Roots** are DER certificates of authorities, P-256 with SHA-256 all along. Pin your own authority, one between it
+/// and the server, or the one your server's certificates come from; give the next one along before it is needed, since
+/// devices that know only an authority that has ended are out of reach.
 ///
 /// **Entropy** makes the keys of every connection: read [`Entropy`] before choosing one.
 ///
 /// One TCP socket of the stack is held as long as this runs. The handshake costs seconds on a small microcontroller, and
-/// tens of KiB of stack (46 KiB were measured for one of this TLS library); the connection is then kept as by the plain
-/// transport.
+/// about 10 KB of stack with everything around it; the connection is then kept as by the plain transport.
 pub struct Tls<'d, E> {
     session: Session<'d, E>,
 }

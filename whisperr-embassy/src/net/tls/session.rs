@@ -1,6 +1,7 @@
 //! Connections, one after another, each for as many requests as it carries.
 
 use core::convert::Infallible;
+use core::pin::pin;
 
 use embassy_futures::select::select;
 use embassy_net::Stack;
@@ -8,7 +9,7 @@ use embassy_net::tcp::{Error as TcpError, TcpSocket};
 use embassy_time::Instant;
 use embedded_io_async::{ErrorType, Read, Write};
 use embedded_tls::{MaxFragmentLength, TlsConfig, TlsConnection, TlsContext, TlsError};
-use whisperr_core::{Clock, Now, Request, ready};
+use whisperr_core::{Clock, Now, Request, apart, ready};
 
 use super::chain::Expected;
 use super::link::{Ended, Link, Piped};
@@ -46,7 +47,8 @@ impl<E: Entropy> Session<'_, E> {
         loop {
             let first = link.request.wait().await;
             // However it ends, and when nobody waits for the reply any more, the socket is free again.
-            let _whichever = select(line.carry(&mut socket, link, clock, first), link.hang_up.wait()).await;
+            let carried = pin!(line.carry(&mut socket, link, clock, first));
+            let _whichever = select(carried, link.hang_up.wait()).await;
         }
     }
 }
@@ -66,7 +68,8 @@ impl<E: Entropy> Line<'_, E> {
     async fn carry(&mut self, socket: &mut TcpSocket<'_>, link: &Link, clock: &impl Clock, first: Request) {
         socket.abort();
         let mut connection = HangUp { socket, is_armed: true };
-        if let Err(error) = connect(self.stack, connection.socket, self.server).await {
+        let connected = { apart(pin!(connect(self.stack, connection.socket, self.server))).await };
+        if let Err(error) = connected {
             return refuse(link, error);
         }
         let mut config = TlsConfig::new().with_server_name(self.server.url.host());
@@ -79,7 +82,7 @@ impl<E: Entropy> Line<'_, E> {
             let expected =
                 Expected { roots: self.roots, host: self.server.url.host(), utc: Now::read(clock).utc };
             let mut provider = Provider::new(expected, &mut *self.entropy);
-            let opened = tls.open(TlsContext::new(&config, &mut provider)).await;
+            let opened = { apart(pin!(tls.open(TlsContext::new(&config, &mut provider)))).await };
             (opened, provider.trust())
         };
         match opened {
@@ -93,7 +96,8 @@ impl<E: Entropy> Line<'_, E> {
         let mut is_first = true;
         loop {
             let mut body = Piped { link, bytes: request.body_bytes };
-            match exchange(&mut tls, self.server, request, &mut body).await {
+            let exchanged = { apart(pin!(exchange(&mut tls, self.server, request, &mut body))).await };
+            match exchanged {
                 Ok(done) => {
                     link.ended.signal(Ok(done.reply));
                     if !done.is_reusable {
