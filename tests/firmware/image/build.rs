@@ -3,11 +3,10 @@
 use std::{env, fs, path::Path};
 
 fn main() {
-    let map = if env::var_os("CARGO_FEATURE_TLS").is_some() { "memory/tls.x" } else { "memory/plain.x" };
     let out = env::var("OUT_DIR").unwrap();
-    fs::copy(map, Path::new(&out).join("memory.x")).unwrap();
+    fs::copy("memory.x", Path::new(&out).join("memory.x")).unwrap();
     println!("cargo:rustc-link-search={out}");
     println!("cargo:rustc-link-arg=-Tlink.x");
     println!("cargo:rustc-link-arg=--nmagic");
-    println!("cargo:rerun-if-changed={map}");
+    println!("cargo:rerun-if-changed=memory.x");
 }
