@@ -58,6 +58,8 @@ pub enum ValueError {
     TooDeep,
     /// A number is not finite: JSON has neither NaN nor infinity.
     NotFinite,
+    /// It holds a floating-point number, and the feature `float` is off.
+    FloatLeftOut,
     /// A key of an object is not text, a number, a character or a boolean.
     KeyNotText,
     /// The key is the client's own: `$message_id` or `$time_estimated`.
@@ -79,6 +81,9 @@ impl fmt::Display for ValueError {
             Self::NotAnObject => f.write_str("is not an object"),
             Self::TooDeep => write!(f, "is nested deeper than {DEPTH_MAX}"),
             Self::NotFinite => f.write_str("holds a number that is not finite"),
+            Self::FloatLeftOut => {
+                f.write_str("holds a floating-point number, and the feature `float` is off")
+            }
             Self::KeyNotText => f.write_str("holds a key that is not text"),
             Self::ReservedKey => f.write_str("holds a key that is reserved for the client"),
             Self::TooLarge { max } => write!(f, "does not fit into the record limit of {max} bytes"),

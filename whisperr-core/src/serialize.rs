@@ -70,6 +70,7 @@ impl<'e, 'a> ser::Serializer for &'e mut Encoder<'a> {
         self.number_display(format_args!("{value}"))
     }
 
+    #[cfg(feature = "float")]
     fn serialize_f32(self, value: f32) -> Result<(), ValueError> {
         if !value.is_finite() {
             return Err(ValueError::NotFinite);
@@ -77,11 +78,22 @@ impl<'e, 'a> ser::Serializer for &'e mut Encoder<'a> {
         self.number(ryu::Buffer::new().format_finite(value))
     }
 
+    #[cfg(not(feature = "float"))]
+    fn serialize_f32(self, _value: f32) -> Result<(), ValueError> {
+        Err(ValueError::FloatLeftOut)
+    }
+
+    #[cfg(feature = "float")]
     fn serialize_f64(self, value: f64) -> Result<(), ValueError> {
         if !value.is_finite() {
             return Err(ValueError::NotFinite);
         }
         self.number(ryu::Buffer::new().format_finite(value))
+    }
+
+    #[cfg(not(feature = "float"))]
+    fn serialize_f64(self, _value: f64) -> Result<(), ValueError> {
+        Err(ValueError::FloatLeftOut)
     }
 
     fn serialize_char(self, value: char) -> Result<(), ValueError> {
@@ -315,5 +327,27 @@ impl ser::SerializeMap for Compound<'_, '_> {
 
     fn end(self) -> Result<(), ValueError> {
         self.close()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Integers need it not; what needs it is refused by name, and nothing else is lost.
+    #[test]
+    fn a_floating_point_number_is_taken_or_refused_as_the_feature_says() {
+        #[derive(serde::Serialize)]
+        struct Weight<T> {
+            kg: T,
+        }
+        let mut buffer = [0; 64];
+        let mut encode = |value: &dyn crate::Properties| Encoder::new(&mut buffer).object(value);
+
+        assert_eq!(encode(&Weight { kg: 70 }), Ok(()));
+        let expected = if cfg!(feature = "float") { Ok(()) } else { Err(ValueError::FloatLeftOut) };
+        assert_eq!(encode(&Weight { kg: 70.5_f64 }), expected);
+        assert_eq!(encode(&Weight { kg: 70.5_f32 }), expected);
+        assert_eq!(encode(&crate::Json(r#"{"kg":70.5}"#)), Ok(()), "text stays text");
     }
 }

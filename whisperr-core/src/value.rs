@@ -12,7 +12,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 /// assert_eq!(serde_json::to_string(&properties).unwrap(), r#"{"door":3,"open":true,"tags":["front","left"],"ratio":0.5}"#);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "JSON has no other kinds")]
+#[non_exhaustive]
 pub enum Value<'a> {
     /// `null`.
     Null,
@@ -22,7 +22,8 @@ pub enum Value<'a> {
     Signed(i64),
     /// An integer from 0 up.
     Unsigned(u64),
-    /// A floating-point number; it must be finite.
+    /// A floating-point number; it must be finite. With the feature `float`.
+    #[cfg(feature = "float")]
     Float(f64),
     /// Text.
     Text(&'a str),
@@ -39,6 +40,7 @@ impl Serialize for Value<'_> {
             Self::Bool(value) => serializer.serialize_bool(value),
             Self::Signed(value) => serializer.serialize_i64(value),
             Self::Unsigned(value) => serializer.serialize_u64(value),
+            #[cfg(feature = "float")]
             Self::Float(value) => serializer.serialize_f64(value),
             Self::Text(value) => serializer.serialize_str(value),
             Self::Array(values) => serializer.collect_seq(values),
@@ -99,13 +101,17 @@ from! {
     u32 => |value| Self::Unsigned(value.into());
     u64 => |value| Self::Unsigned(value);
     usize => |value| Self::Unsigned(value as u64);
-    // Through the shortest text, so that 0.1_f32 does not become 0.10000000149011612.
-    f32 => |value| Self::Float(ryu::Buffer::new().format(value).parse().unwrap_or(f64::from(value)));
-    f64 => |value| Self::Float(value);
     &'a str => |value| Self::Text(value);
     &'a [Value<'a>] => |value| Self::Array(value);
     &'a [(&'a str, Value<'a>)] => |value| Self::Object(value);
     () => |_value| Self::Null;
+}
+
+#[cfg(feature = "float")]
+from! {
+    // Through the shortest text, so that 0.1_f32 does not become 0.10000000149011612.
+    f32 => |value| Self::Float(ryu::Buffer::new().format(value).parse().unwrap_or(f64::from(value)));
+    f64 => |value| Self::Float(value);
 }
 
 impl<'a, const N: usize> From<&'a Props<'a, N>> for Value<'a> {

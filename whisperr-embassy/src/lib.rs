@@ -48,6 +48,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `net` (default) | the transport over `embassy-net`, in plain TCP: [`net::HttpTransport`](mod@net) |
+//! | `float` (default) | floating-point numbers in properties, for 4 KB of code; integers and JSON text need it not |
 //! | `ipv6` | servers that are reached over IPv6, too |
 //! | `tls` | TLS 1.3 with the server's certificate checked; the default base URL needs it |
 //! | `sntp` | the date from a time server |

@@ -8,7 +8,7 @@
 mod board;
 #[cfg(feature = "net")]
 mod network;
-#[cfg(feature = "sdk")]
+#[cfg(feature = "least")]
 mod sdk;
 
 use core::hint::black_box;
@@ -21,7 +21,7 @@ fn program() -> u32 {
         embassy_time::Timer::after_millis(black_box(1)).await;
         #[cfg(feature = "net")]
         network::run().await;
-        #[cfg(all(feature = "sdk", not(feature = "http")))]
+        #[cfg(all(feature = "least", not(feature = "http")))]
         sdk::run(sdk::Radio).await;
         black_box(0)
     })
