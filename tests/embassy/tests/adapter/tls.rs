@@ -39,20 +39,36 @@ fn start(seed: u64, identity: Identity, roots: &[&[u8]]) -> (Lab, Client) {
     start_with::<16_640>(seed, &identity.config(None), roots, Some(UTC))
 }
 
+/// One that counts the first attempt without a reply as the last.
+fn start_strict(seed: u64, identity: Identity, roots: &[&[u8]]) -> (Lab, Client) {
+    let config = Config { max_retries: 0, ..CONFIG };
+    start_configured::<16_640>(seed, &identity.config(None), roots, Some(UTC), config)
+}
+
 fn start_with<const RX: usize>(
     seed: u64,
-    config: &Arc<ServerConfig>,
+    server: &Arc<ServerConfig>,
     roots: &[&[u8]],
     utc: Option<UtcMillis>,
 ) -> (Lab, Client) {
+    start_configured::<RX>(seed, server, roots, utc, CONFIG)
+}
+
+fn start_configured<const RX: usize>(
+    seed: u64,
+    server: &Arc<ServerConfig>,
+    roots: &[&[u8]],
+    utc: Option<UtcMillis>,
+    config: Config,
+) -> (Lab, Client) {
     let lab = Lab::new(seed);
     lab.names().answer(|_| Some(SERVER));
-    lab.start_tls(config);
+    lab.start_tls(server);
     let clock = leak(EmbassyClock::new());
     if let Some(utc) = utc {
         clock.set_utc(utc);
     }
-    let options = Options::new(Device::new("lab")).config(CONFIG);
+    let options = Options::new(Device::new("lab")).config(config);
     let mut entropy = lab.chance();
     let opening = open(
         leak(Resources::new()),
@@ -172,6 +188,46 @@ fn a_connection_is_kept_and_made_anew_when_it_ended() {
 
     assert_eq!(connections, [1, 1, 1, 2, 3, 4, 4, 5]);
     assert_eq!(lab.run(client.handle.status()).counters.dropped, 0);
+}
+
+#[test]
+fn only_a_kept_connection_that_says_nothing_is_no_attempt() {
+    let authority = Authority::new("ours");
+    for (name, kept, end, expected) in [
+        ("kept, closed", true, Answer::silence().then(Act::Close), Flush::Delivered),
+        ("kept, reset", true, Answer::silence().then(Act::Reset), Flush::Delivered),
+        // Who begins to answer is there: what it does not finish is a failure like any other.
+        ("kept, half a reply", true, Answer::raw(b"HTTP/1.1 2", 202).then(Act::Close), Flush::RetryExhausted),
+        ("new, closed", false, Answer::silence().then(Act::Close), Flush::RetryExhausted),
+        ("new, reset", false, Answer::silence().then(Act::Reset), Flush::RetryExhausted),
+    ] {
+        let (lab, client) = start_strict(10, authority.certify(&[HOST]), &[&authority.der]);
+        if kept {
+            assert_eq!(client.deliver(&lab, 0, 10), Flush::Delivered);
+        }
+        let mut is_first = true;
+        lab.server().script(
+            move |_| {
+                if core::mem::take(&mut is_first) { end.clone() } else { Answer::status(202) }
+            },
+        );
+
+        assert_eq!(client.deliver(&lab, 1, 10), expected, "{name}");
+    }
+}
+
+#[test]
+fn who_is_not_believed_is_not_waited_for() {
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let (lab, client) = start_strict(11, theirs.certify(&[HOST]), &[&ours.der]);
+    let before = whisperr_virtual_time::now_us();
+
+    assert_eq!(client.deliver(&lab, 0, 60), Flush::RetryExhausted);
+
+    let took_ms = (whisperr_virtual_time::now_us() - before) / 1000;
+    assert!(took_ms < 1000, "{took_ms} ms: as one that does not answer");
+    lab.pass(Duration::from_secs(1));
+    assert_eq!(lab.server().open_connections(), 0, "the socket is free again");
 }
 
 #[test]

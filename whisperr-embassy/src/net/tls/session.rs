@@ -160,3 +160,32 @@ impl Write for Below<'_, '_, '_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 6066 knows four lengths; a record is up to 256 bytes longer (RFC 8446, section 5.2).
+    #[test]
+    fn a_server_is_asked_for_records_that_fit() {
+        for (buffer_bytes, bits) in [
+            (16_640, None),
+            (16_639, Some(12)),
+            (4352, Some(12)),
+            (4351, Some(11)),
+            (2304, Some(11)),
+            (2303, Some(10)),
+            (1280, Some(10)),
+            (1279, Some(9)),
+            (0, Some(9)),
+        ] {
+            let asked = fragment_length(buffer_bytes).map(|length| match length {
+                MaxFragmentLength::Bits9 => 9,
+                MaxFragmentLength::Bits10 => 10,
+                MaxFragmentLength::Bits11 => 11,
+                MaxFragmentLength::Bits12 => 12,
+            });
+            assert_eq!(asked, bits, "{buffer_bytes}");
+        }
+    }
+}
