@@ -16,11 +16,13 @@ mod names;
 mod read;
 
 use names::is_named;
-use read::Certificate;
+use read::{Certificate, Curve};
 
 const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
+const ECDSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
 const EC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
 const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
 const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
@@ -65,16 +67,24 @@ pub fn certificate(data: &[u8]) {
     }
 
     let signature = (*whole.signature_algorithm() == *oracle.signature()
-        && whole.signature_algorithm().oid == ECDSA_SHA256
         && whole.signature_algorithm().parameters.is_none())
-    .then(|| whole.signature().as_bytes())
-    .flatten();
+    .then_some(match whole.signature_algorithm().oid {
+        ECDSA_SHA256 => Some(Curve::P256),
+        ECDSA_SHA384 => Some(Curve::P384),
+        _ => None,
+    })
+    .flatten()
+    .zip(whole.signature().as_bytes());
     assert_eq!(read.signature, signature);
     let key = oracle.subject_public_key_info();
     let curve =
         key.algorithm.parameters.as_ref().and_then(|curve| curve.decode_as::<ObjectIdentifier>().ok());
-    let is_p256 = key.algorithm.oid == EC_KEY && curve == Some(P256);
-    assert_eq!(read.key, is_p256.then(|| key.subject_public_key.as_bytes()).flatten());
+    let curve = curve.filter(|_| key.algorithm.oid == EC_KEY).and_then(|curve| match curve {
+        P256 => Some(Curve::P256),
+        P384 => Some(Curve::P384),
+        _ => None,
+    });
+    assert_eq!(read.key, curve.zip(key.subject_public_key.as_bytes()));
     compare_extensions(&read, oracle.extensions().map_or(&[], |list| &list[..]));
 }
 

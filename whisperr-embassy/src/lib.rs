@@ -51,6 +51,7 @@
 //! | `float` (default) | floating-point numbers in properties, for 4 KB of code; integers and JSON text need it not |
 //! | `ipv6` | servers that are reached over IPv6, too |
 //! | `tls` | TLS 1.3 with the server's certificate checked; the default base URL needs it |
+//! | `p384` | authorities and servers with keys of P-384, too, as many public ones have; 47 KB of code |
 //! | `sntp` | the date from a time server |
 //! | `log`, `defmt` | what went wrong in an attempt, and every notice, at debug level |
 #![no_std]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 pub use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyUsagePurpose, PKCS_ECDSA_P384_SHA384, SanType, SignatureAlgorithm, date_time_ymd,
+    KeyUsagePurpose, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SanType, SignatureAlgorithm, date_time_ymd,
 };
 use rcgen::{Issuer, KeyPair};
 use rustls::ServerConfig;

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use embassy_time::Timer;
 use rustls::ServerConfig;
-use whisperr_certificates::{Authority, BasicConstraints, Identity, IsCa, date_time_ymd};
+use whisperr_certificates::{
+    Authority, BasicConstraints, Identity, IsCa, PKCS_ECDSA_P384_SHA384 as LARGE, date_time_ymd,
+};
 use whisperr_embassy::net::{Server, ServerError, Tls, TlsBuffers};
 use whisperr_embassy::{
     Config, Device, EmbassyClock, Flush, Handle, NextRun, Options, RecordBuffers, Resources, UtcMillis, open,
@@ -94,6 +96,8 @@ fn start_configured<const RX: usize>(
 fn what_is_checked_is_spoken_to_and_nobody_else() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let middle = ours.delegate("middle", IsCa::Ca(BasicConstraints::Unconstrained));
+    let large = Authority::other("large", &LARGE);
+    let public = large.delegate("public", IsCa::Ca(BasicConstraints::Unconstrained));
     let pretender = ours.delegate("other.example.com", IsCa::NoCa);
     let mut early = Authority::params(&[HOST]);
     early.not_before = date_time_ymd(2026, 6, 1);
@@ -106,6 +110,8 @@ fn what_is_checked_is_spoken_to_and_nobody_else() {
         ("one of two roots", ours.certify(&[HOST]), vec![&theirs.der, &ours.der], true),
         ("through a middle", middle.certify(&[HOST]).with(&middle.der), vec![&ours.der], true),
         ("the middle pinned", middle.certify(&[HOST]), vec![&middle.der], true),
+        ("as a public authority", public.certify(&[HOST]).with(&public.der), vec![&large.der], true),
+        ("on the larger curve", ours.sign_other(&Authority::params(&[HOST]), &LARGE), vec![&ours.der], true),
         ("another name", ours.certify(&["other.example.com"]), vec![&ours.der], false),
         ("a wildcard too high", ours.certify(&["*.com"]), vec![&ours.der], false),
         ("another authority", theirs.certify(&[HOST]), vec![&ours.der], false),

@@ -11,9 +11,13 @@ const EXTENSIONS: u8 = 0xa3;
 
 /// `ecdsa-with-SHA256`, 1.2.840.10045.4.3.2, which has no parameters.
 const ECDSA_SHA256: &[u8] = &[OID, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+/// `ecdsa-with-SHA384`, 1.2.840.10045.4.3.3.
+const ECDSA_SHA384: &[u8] = &[OID, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3];
 /// `id-ecPublicKey`, 1.2.840.10045.2.1, on `prime256v1`, 1.2.840.10045.3.1.7.
 const P256: &[u8] =
     &[OID, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, OID, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+/// The same on `secp384r1`, 1.3.132.0.34.
+const P384: &[u8] = &[OID, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, OID, 5, 0x2b, 0x81, 4, 0, 0x22];
 
 /// `keyUsage`, 2.5.29.15.
 const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
@@ -39,20 +43,47 @@ const UTC_TIME: u8 = 0x17;
 /// A date whose year has four.
 const GENERALIZED_TIME: u8 = 0x18;
 
+/// A curve, and the hash that is as strong: another one with it is nobody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Curve {
+    P256,
+    P384,
+}
+
+impl Curve {
+    /// Of a signature of this kind.
+    fn of_signature(algorithm: &[u8]) -> Option<Self> {
+        match algorithm {
+            ECDSA_SHA256 => Some(Self::P256),
+            ECDSA_SHA384 => Some(Self::P384),
+            _ => None,
+        }
+    }
+
+    /// Of a key of this kind.
+    fn of_key(kind: &[u8]) -> Option<Self> {
+        match kind {
+            P256 => Some(Self::P256),
+            P384 => Some(Self::P384),
+            _ => None,
+        }
+    }
+}
+
 /// A certificate that was read: nothing in it is believed before its signature was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Certificate<'a> {
     /// What the issuer signed.
     pub(super) signed: &'a [u8],
-    /// The signature, where it is ECDSA over SHA-256.
-    pub(super) signature: Option<&'a [u8]>,
+    /// The signature, where it is ECDSA of a kind that is known.
+    pub(super) signature: Option<(Curve, &'a [u8])>,
     /// Who issued it, and whom it is about, as their names stand in it.
     pub(super) issuer: &'a [u8],
     pub(super) subject: &'a [u8],
     /// Seconds since 1970, both included.
     valid: (i64, i64),
-    /// The point that is the key, where it is one of P-256.
-    pub(super) key: Option<&'a [u8]>,
+    /// The point that is the key, where its curve is known.
+    pub(super) key: Option<(Curve, &'a [u8])>,
     extensions: Extensions<'a>,
 }
 
@@ -85,22 +116,23 @@ impl<'a> Certificate<'a> {
         let _version = inner.take(VERSION);
         let _serial = inner.next()?;
         // Once more where it is signed (section 4.1.1.2).
-        let is_known = inner.take(SEQUENCE)? == algorithm && algorithm.0 == ECDSA_SHA256;
+        let is_same = inner.take(SEQUENCE)? == algorithm;
+        let signed_on = Curve::of_signature(algorithm.0).filter(|_| is_same);
         let issuer = inner.take(SEQUENCE)?.0;
         let mut validity = inner.take(SEQUENCE)?;
         let valid = (seconds(validity.next()?)?, seconds(validity.next()?)?);
         let subject = inner.take(SEQUENCE)?.0;
         let mut key = inner.take(SEQUENCE)?;
-        let is_p256 = key.take(SEQUENCE)?.0 == P256;
-        let key = key.take(BIT_STRING).and_then(Elements::bits).filter(|_| is_p256);
+        let curve = Curve::of_key(key.take(SEQUENCE)?.0);
+        let point = key.take(BIT_STRING).and_then(Elements::bits);
         let extensions = inner.find(EXTENSIONS).and_then(|mut found| found.take(SEQUENCE));
         Some(Self {
             signed,
-            signature: signature.filter(|_| is_known),
+            signature: signed_on.zip(signature),
             issuer,
             subject,
             valid,
-            key,
+            key: curve.zip(point),
             extensions: Extensions::read(extensions.unwrap_or(Elements(&[]))),
         })
     }
@@ -415,14 +447,18 @@ mod tests {
 
     #[test]
     fn keys_and_signatures_of_another_kind_are_none() {
-        let sha384 = &[OID, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3];
-        let p384 = &[OID, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, OID, 5, 0x2b, 0x81, 4, 0, 0x22];
+        let sha1 = &[OID, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1];
+        let p521 = &[OID, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, OID, 5, 0x2b, 0x81, 4, 0, 0x23];
+        let (on256, on384) = (Some((Curve::P256, SIGNATURE)), Some((Curve::P384, SIGNATURE)));
+        let (key256, key384) = (Some((Curve::P256, KEY)), Some((Curve::P384, KEY)));
         for (outside, inside, kind, expected) in [
-            (ECDSA_SHA256, ECDSA_SHA256, P256, (Some(SIGNATURE), Some(KEY))),
-            (sha384, sha384, P256, (None, Some(KEY))),
-            (sha384, ECDSA_SHA256, P256, (None, Some(KEY))),
-            (ECDSA_SHA256, sha384, P256, (None, Some(KEY))),
-            (ECDSA_SHA256, ECDSA_SHA256, p384, (Some(SIGNATURE), None)),
+            (ECDSA_SHA256, ECDSA_SHA256, P256, (on256, key256)),
+            (ECDSA_SHA384, ECDSA_SHA384, P256, (on384, key256)),
+            (ECDSA_SHA256, ECDSA_SHA256, P384, (on256, key384)),
+            (ECDSA_SHA384, ECDSA_SHA256, P256, (None, key256)),
+            (ECDSA_SHA256, ECDSA_SHA384, P256, (None, key256)),
+            (sha1, sha1, P384, (None, key384)),
+            (ECDSA_SHA256, ECDSA_SHA256, p521, (on256, None)),
         ] {
             let der = signed_with(outside, inside, kind, &[]);
             let read = Certificate::read(&der).unwrap();

@@ -2,12 +2,11 @@
 
 use core::fmt;
 
-use p256::ecdsa::signature::Verifier;
-use p256::ecdsa::{Signature, VerifyingKey};
 use whisperr_core::UtcMillis;
 
 use super::certificate::Certificate;
 use super::names::is_named;
+use super::public_key::PublicKey;
 
 /// Why a server is not believed to be who it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +24,7 @@ pub enum Distrust {
     /// A certificate was issued by somebody who may not issue it.
     NoAuthority,
     /// No authority that is trusted issued any of its certificates, or a signature is not its issuer's. Keys other than
-    /// those of P-256, and signatures other than ECDSA over SHA-256, are nobody's.
+    /// those of P-256 with SHA-256, and of P-384 with SHA-384 where the feature `p384` is on, are nobody's.
     Untrusted,
     /// It did not prove that it has the key of its certificate.
     NotProved,
@@ -39,7 +38,9 @@ impl fmt::Display for Distrust {
             Self::Name => "the server's certificate names other hosts",
             Self::Purpose => "a certificate is for something else",
             Self::NoAuthority => "a certificate was issued by somebody who may not issue it",
-            Self::Untrusted => "no trusted authority issued the server's certificate (P-256 with SHA-256)",
+            Self::Untrusted => {
+                "no trusted authority issued the server's certificate with a key of a known kind"
+            }
             Self::NotProved => "the server did not prove that it has the key of its certificate",
         })
     }
@@ -63,7 +64,7 @@ impl Expected<'_> {
     pub(super) fn key<'c>(
         &self,
         shown: impl Iterator<Item = Option<&'c [u8]>>,
-    ) -> Result<VerifyingKey, Distrust> {
+    ) -> Result<PublicKey, Distrust> {
         let mut own = None;
         let mut lower: Option<Certificate<'c>> = None;
         for (at, der) in shown.enumerate() {
@@ -88,7 +89,7 @@ impl Expected<'_> {
                 .iter()
                 .any(|root| Certificate::read(root).is_some_and(|root| is_issued(&certificate, &root)))
             {
-                return own.and_then(key_of).ok_or(Distrust::Untrusted);
+                return own.and_then(PublicKey::read).ok_or(Distrust::Untrusted);
             }
             lower = Some(certificate);
         }
@@ -96,23 +97,14 @@ impl Expected<'_> {
     }
 }
 
-fn key_of(point: &[u8]) -> Option<VerifyingKey> {
-    VerifyingKey::from_sec1_bytes(point).ok()
-}
-
 /// Whether `issuer` issued a certificate.
 fn is_issued(certificate: &Certificate<'_>, issuer: &Certificate<'_>) -> bool {
+    let (Some((signed_on, signature)), Some((curve, point))) = (certificate.signature, issuer.key) else {
+        return false;
+    };
     certificate.issuer == issuer.subject
-        && certificate.signature.is_some_and(|signature| {
-            issuer.key.and_then(key_of).is_some_and(|key| has_signed(&key, certificate.signed, signature))
-        })
-}
-
-/// Whether a signature of these bytes was made with the other half of the key.
-// In a frame of its own, which is deep, and never more than one at once.
-#[inline(never)]
-pub(super) fn has_signed(key: &VerifyingKey, bytes: &[u8], signature: &[u8]) -> bool {
-    Signature::from_der(signature).is_ok_and(|signature| key.verify(bytes, &signature).is_ok())
+        && signed_on == curve
+        && PublicKey::read((curve, point)).is_some_and(|key| key.has_signed(certificate.signed, signature))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod chain;
 mod der;
 mod link;
 mod names;
+mod public_key;
 mod records;
 mod session;
 mod verifier;
@@ -75,14 +76,15 @@ impl<const RX: usize, const TX: usize> Default for TlsBuffers<RX, TX> {
 /// refused). And the server must prove that it holds the key. While the device does not know the date, validity is not
 /// checked. Anything that fails ends the connection before a byte of a request is sent; the log says why ([`Distrust`]).
 ///
-/// **Roots** are DER certificates of authorities, P-256 with SHA-256 all along. Pin your own authority, one between it
+/// **Roots** are DER certificates of authorities. Keys are of P-256 all along and signatures over SHA-256; with the
+/// feature `p384` also of P-384 and over SHA-384. Pin your own authority, one between it
 /// and the server, or the one your server's certificates come from; give the next one along before it is needed, since
 /// devices that know only an authority that has ended are out of reach.
 ///
 /// **Entropy** makes the keys of every connection: read [`Entropy`] before choosing one.
 ///
 /// One TCP socket of the stack is held as long as this runs. The handshake costs seconds on a small microcontroller, and
-/// about 10 KB of stack with everything around it; the connection is then kept as by the plain transport.
+/// about 10 KB of stack with everything around it (15 KB where a key is of P-384); the connection is then kept as by the plain transport.
 pub struct Tls<'d, E> {
     session: Session<'d, E>,
 }

@@ -2,13 +2,13 @@
 
 use embedded_tls::{
     Aes128GcmSha256, CertificateEntryRef, CertificateRef, CertificateVerifyRef, CryptoProvider, CryptoRng,
-    CryptoRngCore, Sha256, SignatureScheme, TlsError, TlsVerifier,
+    CryptoRngCore, Sha256, TlsError, TlsVerifier,
 };
-use p256::ecdsa::VerifyingKey;
 use rand_core::RngCore;
 use sha2::Digest;
 
-use super::chain::{Distrust, Expected, has_signed};
+use super::chain::{Distrust, Expected};
+use super::public_key::PublicKey;
 use crate::entropy::Entropy;
 
 /// What a handshake needs from outside.
@@ -89,7 +89,7 @@ const HASH_BYTES: usize = 32;
 struct Verifier<'a> {
     expected: Expected<'a>,
     /// The key of the certificate that was checked, and the hash of the handshake with it.
-    shown: Option<(VerifyingKey, [u8; HASH_BYTES])>,
+    shown: Option<(PublicKey, [u8; HASH_BYTES])>,
     trust: Result<(), Distrust>,
 }
 
@@ -120,8 +120,7 @@ impl TlsVerifier<Aes128GcmSha256> for Verifier<'_> {
         let (key, hash) = self.shown.take().ok_or(TlsError::InvalidHandshake)?;
         let mut proved = [0; PROOF_BYTES + HASH_BYTES];
         proved.iter_mut().zip(PROOF.iter().chain(&hash)).for_each(|(to, from)| *to = *from);
-        let is_known = proof.signature_scheme == SignatureScheme::EcdsaSecp256r1Sha256;
-        if !is_known || !has_signed(&key, &proved, proof.signature) {
+        if proof.signature_scheme != key.scheme() || !key.has_signed(&proved, proof.signature) {
             return Err(TlsError::InvalidSignature);
         }
         self.trust = Ok(());

@@ -4,7 +4,7 @@ use std::vec::Vec;
 
 use whisperr_certificates::{
     Authority, BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose,
-    Identity, IsCa, KeyUsagePurpose, PKCS_ECDSA_P384_SHA384, SanType, date_time_ymd,
+    Identity, IsCa, KeyUsagePurpose, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SanType, date_time_ymd,
 };
 
 const HOST: &str = "events.example.com";
@@ -208,11 +208,30 @@ fn without_the_date_only_the_date_is_not_looked_at() {
 #[test]
 fn keys_of_another_kind_are_trusted_by_nobody() {
     let ours = Authority::new("ours");
-    let other = Authority::other("other", &PKCS_ECDSA_P384_SHA384);
+    let other = Authority::other("other", &PKCS_ED25519);
 
     assert_eq!(judge(&other.certify(&[HOST]), &[&other.der]), Err(Distrust::Untrusted));
-    let server = ours.sign_other(&Authority::params(&[HOST]), &PKCS_ECDSA_P384_SHA384);
+    let server = ours.sign_other(&Authority::params(&[HOST]), &PKCS_ED25519);
     assert_eq!(judge(&server, &[&ours.der]), Err(Distrust::Untrusted));
+}
+
+/// As a public authority has them: a root and one below it on the larger curve, servers on the smaller.
+#[test]
+fn the_larger_curve_is_known_where_its_feature_is_on() {
+    let expected = if cfg!(feature = "p384") { Ok(()) } else { Err(Distrust::Untrusted) };
+    let (ours, large) = (Authority::new("ours"), Authority::other("large", &PKCS_ECDSA_P384_SHA384));
+    let middle = large.delegate("middle", ca(ANY));
+
+    for (name, identity, root) in [
+        ("its root", large.certify(&[HOST]), &large),
+        ("a middle of the other", middle.certify(&[HOST]).with(&middle.der), &large),
+        ("its server", ours.sign_other(&Authority::params(&[HOST]), &PKCS_ECDSA_P384_SHA384), &ours),
+    ] {
+        assert_eq!(judge(&identity, &[&root.der]), expected, "{name}");
+    }
+    assert_eq!(judge(&middle.certify(&[HOST]), &[&middle.der]), Ok(()), "only what is looked at counts");
+    let namesake = Authority::other("large", &PKCS_ECDSA_P384_SHA384);
+    assert_eq!(judge(&namesake.certify(&[HOST]), &[&large.der]), Err(Distrust::Untrusted));
 }
 
 #[test]
