@@ -12,7 +12,9 @@ pub use rcgen::{
 };
 use rcgen::{Issuer, KeyPair};
 use rustls::ServerConfig;
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::PrivateKeyDer;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 /// A certificate authority.
 #[derive(Debug)]
@@ -116,19 +118,25 @@ impl Identity {
         self
     }
 
+    /// In the hands of somebody who has a key, but not its own.
+    #[must_use]
+    pub fn stolen(mut self) -> Self {
+        self.key = KeyPair::generate().unwrap().serialize_der();
+        self
+    }
+
     /// A server that shows it, in TLS 1.3 and in records of at most this many bytes.
     #[must_use]
     pub fn config(self, record_bytes: Option<usize>) -> Arc<ServerConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = any_supported_type(&PrivateKeyDer::Pkcs8(self.key.into())).unwrap();
+        // Not asked whether they belong together.
+        let shown = CertifiedKey::new(self.certificates.into_iter().map(Into::into).collect(), key);
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(
-                self.certificates.into_iter().map(Into::into).collect(),
-                PrivateKeyDer::Pkcs8(self.key.into()),
-            )
-            .unwrap();
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
         config.max_fragment_size = record_bytes;
         Arc::new(config)
     }

@@ -112,6 +112,7 @@ fn what_is_checked_is_spoken_to_and_nobody_else() {
         ("the middle pinned", middle.certify(&[HOST]), vec![&middle.der], true),
         ("as a public authority", public.certify(&[HOST]).with(&public.der), vec![&large.der], true),
         ("on the larger curve", ours.sign_other(&Authority::params(&[HOST]), &LARGE), vec![&ours.der], true),
+        ("its certificate without its key", ours.certify(&[HOST]).stolen(), vec![&ours.der], false),
         ("another name", ours.certify(&["other.example.com"]), vec![&ours.der], false),
         ("a wildcard too high", ours.certify(&["*.com"]), vec![&ours.der], false),
         ("another authority", theirs.certify(&[HOST]), vec![&ours.der], false),
