@@ -138,6 +138,25 @@ fn the_runner_says_when_it_needs_to_run() {
     assert_eq!(client.handle.next_run(), NextRun::Resting { until: None });
 }
 
+/// Firmware that sleeps deeply meanwhile would cut the flash off in the middle of a write.
+#[test]
+fn a_runner_that_waits_for_the_flash_is_not_said_to_rest() {
+    let lab = Lab::new(5);
+    let flash = lab.flash();
+    let client = lab.client_over(flash.clone(), CONFIG, lab.transport(Lab::base_url()));
+    lab.run(client.track("door_opened", 0));
+    lab.pass(Duration::from_millis(1));
+    let NextRun::Resting { until: Some(until) } = client.handle.next_run() else { panic!() };
+    flash.set(FlashFaults { write_us: 2_000_000, ..FlashFaults::default() });
+
+    lab.pass(Duration::from_micros((until - Instant::now()).as_micros() + 500_000));
+
+    assert_eq!(lab.server().received().len(), 1, "what was answered is being removed");
+    assert_eq!(client.handle.next_run(), NextRun::Running);
+    lab.pass(Duration::from_secs(10));
+    assert_eq!(client.handle.next_run(), NextRun::Resting { until: None });
+}
+
 #[test]
 fn a_request_that_is_out_says_when_it_ends() {
     let lab = Lab::new(6);
