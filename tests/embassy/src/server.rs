@@ -63,6 +63,12 @@ impl Server {
         self.0.borrow_mut().script = Box::new(script);
     }
 
+    /// Answers the next request so, and 202 to all behind it.
+    pub fn answer_once(&self, answer: Answer) {
+        let mut once = Some(answer);
+        self.script(move |_| once.take().unwrap_or_else(|| Answer::status(202)));
+    }
+
     /// Looks at the bytes of a request that is not whole yet, and answers it all the same when it wants to.
     pub fn answer_early(&self, early: impl FnMut(&[u8]) -> Option<Answer> + 'static) {
         self.0.borrow_mut().early = Box::new(early);

@@ -124,27 +124,27 @@ fn a_connection_that_the_server_ended_meanwhile_costs_no_attempt() {
     }
 }
 
-#[test]
-fn only_a_kept_connection_that_says_nothing_is_no_attempt() {
-    for (name, kept, end, expected) in [
+/// How a connection that was kept, or a new one, ends under a request; and what becomes of what may not be tried again.
+pub(crate) fn endings() -> [(&'static str, bool, Answer, Flush); 5] {
+    [
         ("kept, closed", true, Answer::silence().then(Act::Close), Flush::Delivered),
         ("kept, reset", true, Answer::silence().then(Act::Reset), Flush::Delivered),
         // Who begins to answer is there: what it does not finish is a failure like any other.
         ("kept, half a reply", true, Answer::raw(b"HTTP/1.1 2", 202).then(Act::Close), Flush::RetryExhausted),
         ("new, closed", false, Answer::silence().then(Act::Close), Flush::RetryExhausted),
         ("new, reset", false, Answer::silence().then(Act::Reset), Flush::RetryExhausted),
-    ] {
+    ]
+}
+
+#[test]
+fn only_a_kept_connection_that_says_nothing_is_no_attempt() {
+    for (name, kept, end, expected) in endings() {
         let lab = Lab::new(5);
         let client = lab.client(Config { max_retries: 0, ..CONFIG });
         if kept {
             assert_eq!(deliver(&lab, &client, 0), Flush::Delivered);
         }
-        let mut is_first = true;
-        lab.server().script(
-            move |_| {
-                if core::mem::take(&mut is_first) { end.clone() } else { Answer::status(202) }
-            },
-        );
+        lab.server().answer_once(end);
 
         assert_eq!(deliver(&lab, &client, 1), expected, "{name}");
     }

@@ -18,6 +18,8 @@ use whisperr_embassy::{
 };
 use whisperr_embassy_tests::{Act, Answer, Chance, Faults, Flash, KEY, Lab, SERVER, UTC, head, leak};
 
+use crate::http::endings;
+
 const CONFIG: Config = Config { automatic_events: false, ..Config::DEFAULT };
 
 const HOST: &str = "events.example.com";
@@ -200,24 +202,12 @@ fn a_connection_is_kept_and_made_anew_when_it_ended() {
 #[test]
 fn only_a_kept_connection_that_says_nothing_is_no_attempt() {
     let authority = Authority::new("ours");
-    for (name, kept, end, expected) in [
-        ("kept, closed", true, Answer::silence().then(Act::Close), Flush::Delivered),
-        ("kept, reset", true, Answer::silence().then(Act::Reset), Flush::Delivered),
-        // Who begins to answer is there: what it does not finish is a failure like any other.
-        ("kept, half a reply", true, Answer::raw(b"HTTP/1.1 2", 202).then(Act::Close), Flush::RetryExhausted),
-        ("new, closed", false, Answer::silence().then(Act::Close), Flush::RetryExhausted),
-        ("new, reset", false, Answer::silence().then(Act::Reset), Flush::RetryExhausted),
-    ] {
+    for (name, kept, end, expected) in endings() {
         let (lab, client) = start_strict(10, authority.certify(&[HOST]), &[&authority.der]);
         if kept {
             assert_eq!(client.deliver(&lab, 0, 10), Flush::Delivered);
         }
-        let mut is_first = true;
-        lab.server().script(
-            move |_| {
-                if core::mem::take(&mut is_first) { end.clone() } else { Answer::status(202) }
-            },
-        );
+        lab.server().answer_once(end);
 
         assert_eq!(client.deliver(&lab, 1, 10), expected, "{name}");
     }

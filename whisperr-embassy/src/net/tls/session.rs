@@ -11,7 +11,7 @@ use embedded_io_async::{ErrorType, Read, Write};
 use embedded_tls::{MaxFragmentLength, TlsConfig, TlsConnection, TlsContext, TlsError};
 use whisperr_core::{Clock, Now, Request, apart, ready};
 
-use super::chain::Expected;
+use super::chain::{Distrust, Expected};
 use super::link::{Ended, Link, Piped};
 use super::records::Records;
 use super::verifier::Provider;
@@ -85,12 +85,8 @@ impl<E: Entropy> Line<'_, E> {
             let opened = { apart(pin!(tls.open(TlsContext::new(&config, &mut provider)))).await };
             (opened, provider.trust())
         };
-        match opened {
-            (Ok(()), Ok(())) => {}
-            (Ok(()) | Err(TlsError::InvalidCertificate | TlsError::InvalidSignature), Err(distrust)) => {
-                return refuse(link, HttpError::Distrust(distrust));
-            }
-            (Err(error), _) => return refuse(link, HttpError::Tls(error)),
+        if let Some(error) = refusal(opened.0, opened.1) {
+            return refuse(link, error);
         }
         let mut request = first;
         let mut is_first = true;
@@ -118,6 +114,18 @@ impl<E: Entropy> Line<'_, E> {
                 return link.ended.signal(Err(Ended::Stale));
             }
         }
+    }
+}
+
+/// Why nothing is sent, by how the handshake ended and whether the server is believed.
+const fn refusal(opened: Result<(), TlsError>, trust: Result<(), Distrust>) -> Option<HttpError> {
+    match (opened, trust) {
+        (Ok(()), Ok(())) => None,
+        // A handshake with anybody may end well: `embedded-tls` does not ask for the proof.
+        (Ok(()) | Err(TlsError::InvalidCertificate | TlsError::InvalidSignature), Err(distrust)) => {
+            Some(HttpError::Distrust(distrust))
+        }
+        (Err(error), _) => Some(HttpError::Tls(error)),
     }
 }
 
@@ -163,7 +171,34 @@ impl Write for Below<'_, '_, '_> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
+    use std::string::ToString;
+
+    /// Whoever reads the log learns what is wrong with the server, and not that TLS failed.
+    #[test]
+    fn a_server_that_is_not_believed_is_refused_with_the_reason() {
+        let name = Err(Distrust::Name);
+        for (opened, trust, expected) in [
+            (Ok(()), Ok(()), None),
+            (
+                Err(TlsError::InvalidCertificate),
+                name,
+                Some("TLS: the server's certificate names other hosts"),
+            ),
+            (
+                Err(TlsError::InvalidSignature),
+                Err(Distrust::NotProved),
+                Some("TLS: the server did not prove that it has the key of its certificate"),
+            ),
+            (Ok(()), name, Some("TLS: the server's certificate names other hosts")),
+            (Err(TlsError::IoError), name, Some("TLS: IoError")),
+            (Err(TlsError::InvalidSignature), Ok(()), Some("TLS: InvalidSignature")),
+        ] {
+            let said = refusal(opened, trust).map(|error| error.to_string());
+            assert_eq!(said.as_deref(), expected, "{opened:?} {trust:?}");
+        }
+    }
 
     /// RFC 6066 knows four lengths; a record is up to 256 bytes longer (RFC 8446, section 5.2).
     #[test]
