@@ -98,7 +98,13 @@ impl Client {
     /// Waits for more bytes of a body; 0 at its end.
     pub(crate) fn read_more(&mut self) -> io::Result<usize> {
         let mut bytes = [0; 4096];
-        let count = self.stream.read(&mut bytes)?;
+        let count = loop {
+            match self.stream.read(&mut bytes) {
+                // With a time limit set, a process that is stopped and goes on sees this (`signal(7)`).
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         self.ahead.extend_from_slice(bytes.get(..count).unwrap());
         Ok(count)
     }

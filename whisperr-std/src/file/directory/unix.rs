@@ -24,7 +24,7 @@ pub(super) fn create(path: &Path) -> io::Result<()> {
 
 pub(super) fn open(path: &Path) -> io::Result<Handle> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+    Ok(File::from(retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?))
 }
 
 pub(super) fn check(path: &Path, handle: &Handle) -> Result<(), OpenError> {
