@@ -175,7 +175,7 @@ fn open(queue: &Path, verdict: &mut Verdict) -> Option<FileStorage> {
         match FileStorage::open(queue, options) {
             Ok(opened) => return Some(opened),
             // A killed process is waited for, but the file system may take a moment more.
-            Err(OpenError::Locked { .. }) if start.elapsed() < Duration::from_secs(5) => {
+            Err(OpenError::Locked { .. }) if start.elapsed() < Duration::from_secs(30) => {
                 thread::sleep(Duration::from_millis(1));
             }
             Err(error) => {

@@ -111,8 +111,8 @@ fn pipe_refuses_lines_rather_than_evict() {
     assert_eq!(answers[5]["error"], "the queue is full");
     assert!(!done.stderr.contains("evicted"), "{}", done.stderr);
     assert!(done.stderr.ends_with("whisperr: 5 operations still owed\n"), "{}", done.stderr);
-    // The stall is waited for once, the delivery at the end once more.
-    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    // The stall is waited for once, and not for every line; the delivery at the end once more.
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
 
     assert_eq!(world.run("flush").code, Some(0));
     assert_eq!(world.numbers(), [0, 1, 2, 3, 4]);
