@@ -1,6 +1,6 @@
 //! The storage as the core uses it: what its medium says stays here until the application is told.
 
-use crate::storage::{Fault, Seq, SeqRange, Slot, Storage, Stored};
+use crate::storage::{Fault, RemoveWith, Seq, SeqRange, Slot, Storage, Stored};
 
 /// The medium's own words, which are kept beside the storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,15 @@ impl<S: Storage> Kept<S> {
 
     pub(crate) async fn remove(&mut self, range: SeqRange) -> Result<(), Trouble> {
         let done = self.storage.remove(range).await;
+        self.keep(done)
+    }
+
+    pub(crate) async fn remove_with(
+        &mut self,
+        range: SeqRange,
+        with: RemoveWith<'_>,
+    ) -> Result<bool, Trouble> {
+        let done = self.storage.remove_with(range, with).await;
         self.keep(done)
     }
 

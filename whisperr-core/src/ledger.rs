@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::counters::Counters;
 use crate::kept::{Kept, Trouble};
-use crate::storage::{Seq, SeqRange, Slot, Storage};
+use crate::storage::{RemoveWith, Seq, SeqRange, Slot, Storage};
 
 /// The layout of the slot written by this version.
-const LAYOUT: u8 = 1;
+const LAYOUT: u8 = 2;
 
-/// Most bytes of the slot: the layout and at most fourteen numbers of ten bytes.
+/// Most bytes of the slot: the layout and at most thirteen numbers of ten bytes.
 const SLOT_BYTES: usize = 160;
 
 /// After this many operations that came or made room, the ledger is written down without another reason.
@@ -64,6 +64,8 @@ impl Ledger {
 /// The exits of the ledger.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Totals {
+    /// Not written down: it is the sum of the exits and of what is owed.
+    #[serde(skip)]
     pub(crate) accepted: u64,
     pub(crate) acknowledged: u64,
     pub(crate) rejected: u64,
@@ -91,7 +93,7 @@ pub(crate) struct Page {
     /// The number the next operation would have got.
     pub(crate) next: u64,
     pub(crate) owed: u32,
-    /// The first and the last of them, and how.
+    /// The first and the last of them, and how; nothing where they left in the step that wrote this.
     pub(crate) leaving: Option<(u64, u64, Leaving)>,
 }
 
@@ -101,19 +103,45 @@ impl Page {
         let mut bytes = [0; SLOT_BYTES];
         let len = storage.load(Slot::Ledger, &mut bytes).await?;
         Ok(match bytes.get(..len).and_then(<[u8]>::split_first) {
-            Some((&LAYOUT, page)) => postcard::from_bytes(page).ok(),
+            Some((&LAYOUT, page)) => postcard::from_bytes(page).ok().map(Self::with_accepted),
             _ => None,
         })
     }
 
-    pub(crate) async fn store<S: Storage>(&self, storage: &mut Kept<S>) -> Result<(), Trouble> {
+    fn with_accepted(mut self) -> Self {
+        let Totals { accepted, acknowledged, rejected: _, dropped, evicted, expired, deleted, damaged } =
+            &mut self.totals;
+        let exits = [*acknowledged, *dropped, *evicted, *expired, *deleted, *damaged];
+        *accepted = exits.into_iter().fold(self.owed.into(), u64::saturating_add);
+        self
+    }
+
+    /// The bytes of the slot, and how many there are.
+    pub(crate) fn encode(&self) -> ([u8; SLOT_BYTES], usize) {
         let mut bytes = [LAYOUT; SLOT_BYTES];
         let len = match bytes.get_mut(1..).map(|free| postcard::to_slice(self, free)) {
             Some(Ok(page)) => page.len().saturating_add(1),
             // It always fits.
-            _ => return Ok(()),
+            _ => 0,
         };
+        (bytes, len)
+    }
+
+    pub(crate) async fn store<S: Storage>(&self, storage: &mut Kept<S>) -> Result<(), Trouble> {
+        let (bytes, len) = self.encode();
         storage.store(Slot::Ledger, bytes.get(..len).unwrap_or_default()).await
+    }
+
+    /// Writes it, and removes the operations that are about to leave in the same step; `false` where the storage
+    /// takes two.
+    pub(crate) async fn store_removing<S: Storage>(
+        &self,
+        storage: &mut Kept<S>,
+        range: SeqRange,
+    ) -> Result<bool, Trouble> {
+        let (bytes, len) = Self { leaving: None, ..*self }.encode();
+        let value = bytes.get(..len).unwrap_or_default();
+        storage.remove_with(range, RemoveWith::Slot { slot: Slot::Ledger, value }).await
     }
 
     /// The operations that were about to leave.
@@ -178,11 +206,11 @@ mod tests {
 
     /// The published format: a change here needs a new layout byte and a reader for both.
     #[test]
-    fn layout_1_stays_as_it_is() {
+    fn layout_2_stays_as_it_is() {
         let mut storage = Kept::new(MemoryStorage::new([0; 512]));
         let totals =
             Totals { accepted: 300, acknowledged: 2, rejected: 1, damaged: 127, ..Totals::default() };
-        let page = Page { totals, next: 301, owed: 170, leaving: None };
+        let page = Page { totals, next: 301, owed: 171, leaving: None };
         for (leaving, expected) in [
             (None, &b"\0"[..]),
             (Some((5, 900, Leaving::Acknowledged { rejected: 200 })), b"\x01\x05\x84\x07\x00\xc8\x01"),
@@ -196,7 +224,7 @@ mod tests {
             let mut bytes = [0; SLOT_BYTES];
             let len = ready(storage.load(Slot::Ledger, &mut bytes)).unwrap().unwrap();
 
-            let head = b"\x01\xac\x02\x02\x01\0\0\0\0\x7f\xad\x02\xaa\x01";
+            let head = b"\x02\x02\x01\0\0\0\0\x7f\xad\x02\xab\x01";
             assert_eq!(bytes[..len].split_at(head.len()), (&head[..], expected), "{leaving:?}");
             assert_eq!(ready(Page::load(&mut storage)), Some(Ok(Some(page))));
             for cut in 0..len {

@@ -179,7 +179,9 @@ pub use ready::ready;
 pub use record::RecordError;
 pub use runner::{Shared, run};
 pub use serialize::Compound;
-pub use storage::{Fault, RECORD_BYTES_MAX, SLOT_BYTES_MAX, Seq, SeqRange, Slot, Storage, Stored};
+pub use storage::{
+    Fault, RECORD_BYTES_MAX, RemoveWith, SLOT_BYTES_MAX, Seq, SeqRange, Slot, Storage, Stored,
+};
 pub use transport::{Body, BodyError, REPLY_BYTES_MAX, Reply, Request, SDK, SDK_HEADER, Transport};
 pub use tree::DEPTH_MAX;
 pub use user::{USER_ID_BYTES_MAX, UserId, UserIdError};

@@ -2,7 +2,7 @@
 
 use core::convert::Infallible;
 
-use crate::storage::{Fault, RECORD_BYTES_MAX, Seq, SeqRange, Slot, Storage, Stored};
+use crate::storage::{Fault, RECORD_BYTES_MAX, RemoveWith, Seq, SeqRange, Slot, Storage, Stored};
 
 /// Length (2 bytes), kind (1 byte) and number (8 bytes) in front of each record.
 const HEAD: usize = 11;
@@ -182,6 +182,22 @@ impl<B: AsMut<[u8]> + AsRef<[u8]>> Storage for MemoryStorage<B> {
             self.kill(at, frame);
         }
         Ok(())
+    }
+
+    /// In one step where there is room for the new beside the old.
+    async fn remove_with(
+        &mut self,
+        range: SeqRange,
+        with: RemoveWith<'_>,
+    ) -> Result<bool, Fault<Infallible>> {
+        let written = match with {
+            RemoveWith::Record { seq, record } => self.append(seq, record).await,
+            RemoveWith::Slot { slot, value } => self.store(slot, value).await,
+        };
+        match written {
+            Ok(()) => self.remove(range).await.map(|()| true),
+            Err(_full) => Ok(false),
+        }
     }
 
     async fn set_aside(&mut self, seq: Seq) -> Result<(), Fault<Infallible>> {

@@ -2,10 +2,11 @@
 
 use crate::config::{Config, Overflow};
 use crate::kept::{Kept, Trouble};
+use crate::ledger::Page;
 #[cfg(whisperr_planted)]
 use crate::planted::{self, Bug};
 use crate::record::{Kind, peek_kind};
-use crate::storage::{Fault, Seq, SeqRange, Storage, Stored};
+use crate::storage::{Fault, RemoveWith, Seq, SeqRange, Storage, Stored};
 
 /// Bytes beyond the record that a storage may need for it: heads, and what it cannot use.
 const ROOM_SLACK: u64 = 256;
@@ -31,7 +32,8 @@ pub(crate) struct Queue {
     settled: u32,
     /// The sums must be taken anew: the storage lost records by itself, or a call was dropped half way.
     stale: bool,
-    /// The call of the storage under way; still there at the next call when its future was dropped.
+    /// The call of the storage under way, and how many operations it removes; still there at the next call when
+    /// its future was dropped, or nobody knows what it did.
     under_way: Option<(Change, SeqRange, u32)>,
     changes: Changes,
 }
@@ -121,7 +123,11 @@ impl Queue {
             self.under_way = None;
         }
         match self.under_way.take() {
-            Some((Change::Accept, ..)) => self.count(Change::Accept, left),
+            // What it evicts goes in the same step as what it brings comes.
+            Some((Change::Accept, _, evicted)) => {
+                self.count(Change::Accept, left);
+                self.count(Change::Evict, evicted.min(left));
+            }
             Some((change, _, before)) => self.count(change, before.saturating_sub(left)),
             None => {}
         }
@@ -186,29 +192,33 @@ impl Queue {
         pinned: Option<SeqRange>,
     ) -> Result<(), NoRoom> {
         let len = record.len() as u64;
-        while self.owed >= self.operations_max || self.bytes.saturating_add(len) > self.bytes_max {
-            self.evict(storage, pinned).await?;
-        }
-        let owed_bytes = self.bytes;
+        // What was owed when the storage had no room for the first time.
+        let mut owed_bytes = None;
         loop {
-            self.under_way = Some((Change::Accept, SeqRange::one(seq), 0));
-            let appended = storage.append(seq, record).await;
-            self.under_way = None;
-            let made_room = owed_bytes.saturating_sub(self.bytes);
-            match appended {
-                Ok(()) => break,
-                // When twice the room was not enough, more evictions will not be either.
-                Err(Fault::Full)
-                    if self.overflow == Overflow::EvictOldest
-                        && made_room <= len.saturating_mul(2).saturating_add(ROOM_SLACK) =>
-                {
-                    match self.evict(storage, pinned).await {
-                        // The bound of the queue is not what refuses.
-                        Err(NoRoom::NothingToEvict) => return Err(Fault::Full.into()),
-                        evicted => evicted?,
-                    }
+            let over_bound =
+                self.owed >= self.operations_max || self.bytes.saturating_add(len) > self.bytes_max;
+            if !over_bound {
+                self.under_way = Some((Change::Accept, SeqRange::one(seq), 0));
+                let appended = storage.append(seq, record).await;
+                self.under_way = None;
+                match appended {
+                    Ok(()) => break,
+                    Err(Fault::Full) if self.overflow == Overflow::EvictOldest => {}
+                    Err(fault) => return Err(fault.into()),
                 }
-                Err(fault) => return Err(fault.into()),
+                let made_room = owed_bytes.get_or_insert(self.bytes).saturating_sub(self.bytes);
+                // When twice the room was not enough, more evictions will not be either.
+                if made_room > len.saturating_mul(2).saturating_add(ROOM_SLACK) {
+                    return Err(Fault::Full.into());
+                }
+            }
+            let oldest = match self.find_evictable(storage, pinned).await {
+                // The bound of the queue is not what refuses.
+                Err(NoRoom::NothingToEvict) if !over_bound => return Err(Fault::Full.into()),
+                found => found?,
+            };
+            if self.evict(storage, oldest, seq, record).await? {
+                break;
             }
         }
         self.owed = self.owed.saturating_add(1);
@@ -218,12 +228,44 @@ impl Queue {
         Ok(())
     }
 
-    /// Removes the oldest event that is not in flight. An identify is never evicted.
+    /// Evicts an event, and appends a record in its place where that is enough and the storage does it in one step;
+    /// returns whether.
     async fn evict<S: Storage>(
         &mut self,
         storage: &mut Kept<S>,
+        oldest: Stored,
+        seq: Seq,
+        record: &[u8],
+    ) -> Result<bool, Trouble> {
+        let (range, gone) = (SeqRange::one(oldest.seq), oldest.len as u64);
+        let bytes = self.bytes.saturating_sub(gone).saturating_add(record.len() as u64);
+        let mut replaced = false;
+        if self.owed <= self.operations_max && bytes <= self.bytes_max {
+            self.under_way = Some((Change::Accept, SeqRange::one(seq), 1));
+            replaced = match storage.remove_with(range, RemoveWith::Record { seq, record }).await {
+                Ok(replaced) => replaced,
+                Err(Fault::Full) => false,
+                // Nobody knows: the sums are taken anew.
+                Err(fault) => return Err(fault),
+            };
+        }
+        if !replaced {
+            self.under_way = Some((Change::Evict, range, 1));
+            let removed = storage.remove(range).await;
+            self.under_way = None;
+            removed?;
+        }
+        self.under_way = None;
+        self.gone(Change::Evict, range, 1, gone);
+        Ok(replaced)
+    }
+
+    /// The oldest event that is not in flight. An identify is never evicted.
+    async fn find_evictable<S: Storage>(
+        &mut self,
+        storage: &mut Kept<S>,
         pinned: Option<SeqRange>,
-    ) -> Result<(), NoRoom> {
+    ) -> Result<Stored, NoRoom> {
         if self.overflow == Overflow::Refuse {
             return Err(NoRoom::NothingToEvict);
         }
@@ -232,43 +274,47 @@ impl Queue {
         let mut from = self.oldest_event;
         let mut passed_pinned = false;
         let mut peek = [0; PEEK];
-        while let Some(Stored { seq, len }) = storage.read(from, &mut peek).await? {
+        let mut found = Err(NoRoom::NothingToEvict);
+        while let Some(stored) = storage.read(from, &mut peek).await? {
+            let Stored { seq, len } = stored;
             let known = peek.get(..len.min(PEEK)).unwrap_or_default();
             if let Some(range) = pinned.filter(|range| range.contains(seq)) {
                 passed_pinned = true;
                 from = range.last.next();
                 continue;
             }
-            from = seq.next();
             // What cannot be decoded is left for the runner, which sets it aside and says so.
             let evictable = peek_kind(known) == Ok(Kind::Track);
             #[cfg(whisperr_planted)]
             let evictable = evictable || planted::is(Bug::EvictIdentify);
             if evictable {
+                // It is not passed over before it is gone.
+                from = seq;
                 #[cfg(whisperr_planted)]
                 if planted::is(Bug::PassFailedEviction) {
-                    self.oldest_event = from;
+                    from = seq.next();
                 }
-                self.forget(storage, Change::Evict, SeqRange::one(seq)).await?;
-                if !passed_pinned {
-                    self.oldest_event = from;
-                }
-                return Ok(());
+                found = Ok(stored);
+                break;
             }
+            from = seq.next();
         }
         if !passed_pinned {
             self.oldest_event = from;
         }
-        Err(NoRoom::NothingToEvict)
+        found
     }
 
-    /// Removes what is stored in a range.
+    /// Removes what is stored in a range. The page of the ledger is written in the same step, where the storage can,
+    /// and otherwise beforehand; without a medium that takes it, the operations leave all the same. Returns
+    /// whether it is written.
     pub(crate) async fn forget<S: Storage>(
         &mut self,
         storage: &mut Kept<S>,
         change: Change,
         range: SeqRange,
-    ) -> Result<(), Trouble> {
+        page: &Page,
+    ) -> Result<bool, Trouble> {
         #[cfg(whisperr_planted)]
         let range = if planted::is(Bug::RemoveOneMore) && change == Change::Settle {
             SeqRange { last: range.last.next(), ..range }
@@ -285,11 +331,14 @@ impl Queue {
             from = seq.next();
         }
         self.under_way = Some((change, range, operations));
-        let removed = storage.remove(range).await;
+        let at_once = matches!(page.store_removing(storage, range).await, Ok(true));
+        let noted = at_once || page.store(storage).await.is_ok();
+        // What a medium that failed has removed is not there any more, which is no error.
+        let removed = if at_once { Ok(()) } else { storage.remove(range).await };
         self.under_way = None;
         removed?;
         self.gone(change, range, operations, bytes);
-        Ok(())
+        Ok(noted)
     }
 
     /// Deletes every record for good.

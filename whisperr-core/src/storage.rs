@@ -75,6 +75,26 @@ pub struct Stored {
     pub len: usize,
 }
 
+/// What [`Storage::remove_with`] writes in the step that removes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "storages handle every case")]
+pub enum RemoveWith<'a> {
+    /// A new operation, as [`Storage::append`] takes it.
+    Record {
+        /// Its number.
+        seq: Seq,
+        /// Its bytes.
+        record: &'a [u8],
+    },
+    /// The new value of a slot, as [`Storage::store`] takes it.
+    Slot {
+        /// Which slot.
+        slot: Slot,
+        /// Its bytes.
+        value: &'a [u8],
+    },
+}
+
 /// The small named values that survive restarts beside the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a storage lays out every slot")]
@@ -201,6 +221,24 @@ pub trait Storage {
     /// [`Fault::Medium`] when the medium failed; the records are then still there.
     async fn remove(&mut self, range: SeqRange) -> Result<(), Fault<Self::Error>>;
 
+    /// Removes every stored record in `range` and writes something, in one step: a cut leaves both done or
+    /// neither. What makes room for a new event in a full queue, and the ledger of a delivered batch, are
+    /// written so; on flash that is one write instead of two.
+    ///
+    /// `Ok(false)` says that it cannot be done in one step, now or ever, and that nothing changed: the caller
+    /// takes two. A storage with nothing to gain from it need not provide this.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append) and [`store`](Self::store). After [`Fault::Full`] nothing changed.
+    async fn remove_with(
+        &mut self,
+        range: SeqRange,
+        with: RemoveWith<'_>,
+    ) -> Result<bool, Fault<Self::Error>> {
+        let _two_steps = (range, with);
+        Ok(false)
+    }
+
     /// Takes a record that cannot be decoded out of the walk, keeping a copy of its bytes where a
     /// person or a later version finds it, as far as the medium has bounded room for that.
     ///
@@ -266,6 +304,14 @@ impl<T: Storage + ?Sized> Storage for &mut T {
 
     async fn remove(&mut self, range: SeqRange) -> Result<(), Fault<Self::Error>> {
         (**self).remove(range).await
+    }
+
+    async fn remove_with(
+        &mut self,
+        range: SeqRange,
+        with: RemoveWith<'_>,
+    ) -> Result<bool, Fault<Self::Error>> {
+        (**self).remove_with(range, with).await
     }
 
     async fn set_aside(&mut self, seq: Seq) -> Result<(), Fault<Self::Error>> {

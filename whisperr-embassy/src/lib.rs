@@ -89,7 +89,9 @@ pub use open::{Opening, Options, RecordBuffers, Resources, open};
 pub use runner::Runner;
 /// What a storage of one's own is made of; see [`Storage`].
 pub mod storage {
-    pub use whisperr_core::{Fault, RECORD_BYTES_MAX, SLOT_BYTES_MAX, Seq, SeqRange, Slot, Storage, Stored};
+    pub use whisperr_core::{
+        Fault, RECORD_BYTES_MAX, RemoveWith, SLOT_BYTES_MAX, Seq, SeqRange, Slot, Storage, Stored,
+    };
 }
 
 pub use whisperr_core::{

@@ -3,7 +3,7 @@
 use core::convert::Infallible;
 use core::fmt;
 
-use whisperr_core::{Fault, MemoryStorage, Seq, SeqRange, Slot, Storage, Stored};
+use whisperr_core::{Fault, MemoryStorage, RemoveWith, Seq, SeqRange, Slot, Storage, Stored};
 
 use crate::file::{FileError, FileStorage};
 
@@ -84,6 +84,14 @@ impl Storage for QueueStorage {
 
     async fn remove(&mut self, range: SeqRange) -> Result<(), Fault<StorageError>> {
         forward!(self.remove(range))
+    }
+
+    async fn remove_with(
+        &mut self,
+        range: SeqRange,
+        with: RemoveWith<'_>,
+    ) -> Result<bool, Fault<StorageError>> {
+        forward!(self.remove_with(range, with))
     }
 
     async fn set_aside(&mut self, seq: Seq) -> Result<(), Fault<StorageError>> {

@@ -7,7 +7,7 @@ use embassy_time::Timer;
 use whisperr_embassy::{Fault, Storage};
 use whisperr_simulation::{SimStorage, StorageFaults};
 
-use whisperr_embassy::storage::{Seq, SeqRange, Slot, Stored};
+use whisperr_embassy::storage::{RemoveWith, Seq, SeqRange, Slot, Stored};
 
 use crate::chance::Chance;
 
@@ -75,6 +75,15 @@ impl Storage for Flash {
     async fn remove(&mut self, range: SeqRange) -> Result<(), Fault<Self::Error>> {
         self.write().await;
         self.memory.remove(range).await
+    }
+
+    async fn remove_with(
+        &mut self,
+        range: SeqRange,
+        with: RemoveWith<'_>,
+    ) -> Result<bool, Fault<Self::Error>> {
+        self.write().await;
+        self.memory.remove_with(range, with).await
     }
 
     async fn set_aside(&mut self, seq: Seq) -> Result<(), Fault<Self::Error>> {

@@ -6,7 +6,7 @@ use core::future::poll_fn;
 use core::task::Poll;
 use std::rc::Rc;
 
-use whisperr_core::{Fault, Seq, SeqRange, Slot, Storage, Stored};
+use whisperr_core::{Fault, RemoveWith, Seq, SeqRange, Slot, Storage, Stored};
 
 use crate::choices::Choices;
 use crate::coverage::Seen;
@@ -169,6 +169,23 @@ impl<S: Storage> Storage for Faulty<S> {
             return Err(injected());
         }
         let done = own(self.inner.remove(range).await);
+        self.faults.wait().await;
+        done
+    }
+
+    async fn remove_with(
+        &mut self,
+        range: SeqRange,
+        with: RemoveWith<'_>,
+    ) -> Result<bool, Fault<Self::Error>> {
+        self.faults.wait().await;
+        if self.faults.happens(self.faults.rates().write, "change in one step failed") {
+            return Err(injected());
+        }
+        if self.faults.happens(self.faults.rates().full, "change in one step found no room") {
+            return Err(Fault::Full);
+        }
+        let done = own(self.inner.remove_with(range, with).await);
         self.faults.wait().await;
         done
     }

@@ -3,7 +3,7 @@
 use core::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use whisperr_core::{Fault, MemoryStorage, Seq, SeqRange, Slot, Storage, Stored};
+use whisperr_core::{Fault, MemoryStorage, RemoveWith, Seq, SeqRange, Slot, Storage, Stored};
 
 /// Which calls fail.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,6 +83,12 @@ impl Storage for SimStorage {
     async fn remove(&mut self, range: SeqRange) -> Result<(), Fault<Broken>> {
         self.check(|faults| faults.remove)?;
         own(self.medium.borrow_mut().remove(range).await)
+    }
+
+    async fn remove_with(&mut self, range: SeqRange, with: RemoveWith<'_>) -> Result<bool, Fault<Broken>> {
+        let appends = matches!(with, RemoveWith::Record { .. });
+        self.check(|faults| faults.write || faults.remove || (appends && faults.append))?;
+        own(self.medium.borrow_mut().remove_with(range, with).await)
     }
 
     async fn set_aside(&mut self, seq: Seq) -> Result<(), Fault<Broken>> {

@@ -96,6 +96,39 @@ fn every_cut_of_a_short_run_is_survived() {
 }
 
 #[test]
+fn every_cut_of_changes_in_one_step_leaves_both_halves_or_neither() {
+    let script = Script {
+        before: vec![Step::Append(40); 8],
+        steps: vec![
+            Step::Replace(40),
+            Step::Settle(3, Slot::Ledger, 7),
+            Step::Replace(0),
+            Step::Reopen,
+            Step::Settle(1, Slot::Ledger, 5),
+            Step::Append(40),
+            Step::Replace(60),
+            Step::Settle(2, Slot::Ledger, 0),
+            Step::Replace(40),
+            Step::Append(30),
+        ],
+    };
+    for runs in [
+        script.cut_everywhere::<1, 256, 4>(4, false),
+        script.cut_everywhere::<4, 256, 5>(5, false),
+        script.cut_everywhere::<8, 256, 6>(6, false),
+        script.cut_everywhere::<32, 512, 4>(4, false),
+    ] {
+        assert!(runs.unwrap() > 100);
+    }
+    let short = Script {
+        before: vec![Step::Append(30), Step::Append(30), Step::Append(20)],
+        steps: vec![Step::Replace(30), Step::Settle(1, Slot::Ledger, 5), Step::Replace(10)],
+    };
+    assert!(short.cut_everywhere::<8, 256, 3>(3, true).unwrap() > 1000);
+    assert!(short.cut_everywhere::<32, 512, 3>(3, true).unwrap() > 500);
+}
+
+#[test]
 fn every_cut_of_a_wipe_is_survived_and_finished() {
     let script = Script {
         before: vec![Step::Append(40), Step::Store(Slot::Consent, 3), Step::Append(50), Step::Append(40)],
@@ -290,6 +323,97 @@ fn a_full_log_refuses_changes_nothing_and_takes_a_record_for_each_that_leaves() 
     assert!(programmed < 500 * (56 + 16) * 12 / 10, "{programmed}");
     checked.check_wear(0).unwrap();
     assert!(checked.check().unwrap());
+}
+
+#[test]
+fn a_full_log_takes_a_record_in_the_place_of_the_oldest_in_one_frame() {
+    let mut checked = new::<8, 512, 8>(8);
+    while checked.append(46, None).unwrap() == Ended::Done {}
+    let (held, before) = (checked.len(), checked.nor().counts());
+
+    for _ in 0..500 {
+        let oldest = checked.numbers()[0];
+        assert_eq!(checked.replace((oldest, oldest), 0, 46, None).unwrap(), Ended::Done);
+    }
+
+    // A frame of 46 bytes with 10 around them and 4 for the removal is 64 bytes long with its padding, 8 more than
+    // without the removal: what is copied is not, so that the log stays as full as it was.
+    let programmed = checked.nor().counts().programmed - before.programmed;
+    assert!(programmed < 500 * 64 * 12 / 10, "{programmed}");
+    assert_eq!(checked.len(), held);
+    checked.check_wear(0).unwrap();
+    assert!(checked.open().unwrap() && checked.check().unwrap());
+}
+
+#[test]
+fn a_batch_leaves_with_its_ledger_in_one_frame() {
+    let mut checked = new::<32, 4096, 4>(4);
+    for _ in 0..40 {
+        assert_eq!(checked.append(20, None).unwrap(), Ended::Done);
+    }
+    for first in [1, 21] {
+        let before = checked.nor().counts().programmed;
+
+        let ended = checked.settle((first, first + 19), Slot::Ledger, &[9; 18], None).unwrap();
+
+        assert_eq!((ended, checked.nor().counts().programmed - before), (Ended::Done, 32));
+    }
+    assert!(checked.is_empty());
+    assert!(checked.open().unwrap() && checked.check().unwrap());
+}
+
+/// Copies are followed by a note that they are all there. What is written behind it proves the same.
+#[test]
+fn a_page_counts_by_what_stands_behind_its_copies_when_the_note_is_damaged() {
+    let mut checked = new::<4, 256, 3>(3);
+    checked.store(Slot::Identity, &[3; 20], None).unwrap();
+    // Until a batch leaves first thing in a page into which the slot was copied: the fourth or a later one.
+    let (oldest, before) = loop {
+        assert_eq!(checked.append(20, None).unwrap(), Ended::Done);
+        let (oldest, erases) = (checked.numbers()[0], checked.nor().counts().erases);
+        let before = checked.nor().raw();
+        assert_eq!(checked.settle((oldest, oldest), Slot::Ledger, b"4", None).unwrap(), Ended::Done);
+        if erases >= 3 && checked.nor().counts().erases > erases {
+            break (oldest, before);
+        }
+    };
+    let after = checked.nor().raw();
+    let page = 256 * (0..3).find(|page| before[page * 256..][..32] != after[page * 256..][..32]).unwrap();
+    let written = after[page..][..256].iter().rposition(|byte| *byte != 0xFF).unwrap() + 1;
+    // The last frame is that of the batch: one byte, ten around it, four for the removal, and padding.
+    let batch = page + written.next_multiple_of(4) - 16;
+
+    // Behind the header of the page, which is 32 bytes long.
+    for at in page + 32..batch {
+        let copy = checked.nor().copied();
+        copy.rot(at, 0x10);
+        let log = ready_or_drive(&copy, FlashStorage::<_, 3>::open(copy.clone(), 0..768));
+        let mut log = log.unwrap();
+        let mut buffer = [0; 64];
+        let found = ready_or_drive(&copy, log.read(Seq::new(oldest), &mut buffer)).unwrap();
+        assert!(found.is_none_or(|stored| stored.seq > Seq::new(oldest)), "{at}: what was removed is back");
+        let len = ready_or_drive(&copy, log.load(Slot::Ledger, &mut buffer)).unwrap();
+        assert_eq!(&buffer[..len], b"4", "{at}");
+    }
+}
+
+#[test]
+fn what_does_not_go_in_one_step_changes_nothing() {
+    let mut checked = new::<4, 4096, 4>(4);
+    for _ in 0..300 {
+        assert_eq!(checked.append(8, None).unwrap(), Ended::Done);
+    }
+    let before = checked.nor().counts().programmed;
+
+    // More numbers than fit the frame; nothing to remove.
+    assert_eq!(checked.settle((1, 257), Slot::Ledger, b"1", None).unwrap(), Ended::Full);
+    assert_eq!(checked.settle((301, 400), Slot::Ledger, b"1", None).unwrap(), Ended::Full);
+    assert!(checked.check().unwrap());
+    assert_eq!(checked.nor().counts().programmed, before);
+
+    assert_eq!(checked.settle((1, 256), Slot::Ledger, b"1", None).unwrap(), Ended::Done);
+    assert!(checked.check().unwrap());
+    assert_eq!(checked.numbers().first(), Some(&257));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::Client;
 use crate::kept::{Kept, Trouble};
 use crate::ledger::{Leaving, Ledger, NOTED_EVERY, Page, Totals};
+use crate::queue::Change;
 use crate::storage::{Seq, SeqRange, Storage, Stored};
 
 /// The ledger of a run.
@@ -57,8 +58,29 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         Ledger::with(&self.books.base, &run, self.queue.owed())
     }
 
+    /// Lets operations leave, and writes that down: in one step where the storage can, and otherwise beforehand.
+    pub(super) async fn leave(
+        &mut self,
+        range: SeqRange,
+        count: u32,
+        how: Leaving,
+        change: Change,
+    ) -> Result<(), Trouble> {
+        let page = self.page_without(range, count, how);
+        if self.queue.forget(&mut self.storage, change, range, &page).await? {
+            self.books.unnoted = 0;
+        }
+        Ok(())
+    }
+
     /// Writes down that operations are about to leave. Without a medium that takes it, they leave all the same.
     pub(super) async fn note_leaving(&mut self, range: SeqRange, count: u32, how: Leaving) {
+        let page = self.page_without(range, count, how);
+        self.write_page(&page).await;
+    }
+
+    /// The ledger once operations have left.
+    fn page_without(&mut self, range: SeqRange, count: u32, how: Leaving) -> Page {
         // What left before is not among it.
         self.note_changes();
         let mut page = self.page();
@@ -75,7 +97,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         }
         page.owed = page.owed.saturating_sub(count);
         page.leaving = Some((range.first.get(), range.last.get(), how));
-        self.write_page(&page).await;
+        page
     }
 
     /// Writes the ledger down when much came or made room since it was.

@@ -180,10 +180,13 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
 
     async fn take_out(&mut self, stored: Stored, how: Leaving) -> Result<(), Trouble> {
         self.forget_carried(|carrier| carrier == stored.seq).await?;
-        self.note_leaving(SeqRange::one(stored.seq), 1, how).await;
+        let range = SeqRange::one(stored.seq);
         let gone = match how {
-            Leaving::Damaged => self.queue.set_aside(&mut self.storage, stored).await,
-            _ => self.queue.forget(&mut self.storage, Change::Expire, SeqRange::one(stored.seq)).await,
+            Leaving::Damaged => {
+                self.note_leaving(range, 1, how).await;
+                self.queue.set_aside(&mut self.storage, stored).await
+            }
+            _ => self.leave(range, 1, how, Change::Expire).await,
         };
         self.note_changes();
         gone
@@ -285,8 +288,7 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
                 Some(Exit::Acknowledged { rejected }) => Leaving::Acknowledged { rejected },
                 _ => Leaving::Dropped,
             };
-            self.note_leaving(batch.range(), batch.count.into(), how).await;
-            removed = self.queue.forget(&mut self.storage, Change::Settle, batch.range()).await;
+            removed = self.leave(batch.range(), batch.count.into(), how, Change::Settle).await;
         }
         if removed.is_ok() {
             self.note_farewell(batch.range()).await;

@@ -7,6 +7,9 @@
 //! lowest one of the page. Both checksums start from the generation of the page and the place in it:
 //! bytes of an earlier turn, or of a frame that was copied elsewhere, never look valid. The check byte
 //! spares a search behind damage from believing a length; it decides nothing by itself.
+//!
+//! A record or a slot may remove up to 256 numbers at the same time: [`REMOVES`] is set in its field, and four
+//! bytes in front of its content say which. Both are on the medium, or neither.
 
 use super::crc::Crc;
 use super::layout::Layout;
@@ -21,8 +24,14 @@ pub(super) const OVERHEAD: u32 = 10;
 pub(super) const LEAD: usize = 16;
 /// The number of a record that stands far from the lowest one of its page.
 pub(super) const PLACED: usize = 8;
+/// Bytes of a removal that goes along with a record or a slot.
+pub(super) const ALONG: usize = 4;
+/// Set in the field of a record or a slot with which a removal goes along.
+const REMOVES: u32 = 1 << 20;
+/// Distances of records from the lowest number of their page.
+pub(super) const DISTANCES: u32 = REMOVES;
 /// Values of the field.
-pub(super) const FIELDS: u32 = 1 << 21;
+const FIELDS: u32 = 1 << 21;
 
 /// What a frame says. Neither all zeros nor all ones is a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,21 +118,34 @@ pub(super) struct View {
 }
 
 impl View {
+    /// Whether a removal goes along.
+    const fn removes(&self) -> bool {
+        matches!(self.kind, Kind::Record | Kind::Placed | Kind::Slot) && self.field & REMOVES != 0
+    }
+
+    /// The number of a slot.
+    pub(super) fn slot(&self) -> usize {
+        usize::try_from(self.field & !REMOVES).unwrap_or(usize::MAX)
+    }
+
     /// The number of a record in a page whose lowest number is `base`.
     pub(super) fn seq(&self, base: u64) -> Option<u64> {
         match self.kind {
-            Kind::Record => base.checked_add(self.field.into()),
+            Kind::Record => base.checked_add((self.field & !REMOVES).into()),
             Kind::Placed => Some(u64::from_le_bytes(*self.lead.first_chunk()?)),
             _ => None,
         }
     }
 
-    /// Bytes in front of the record itself.
+    /// Bytes in front of the record or the value itself.
     pub(super) const fn skipped(&self) -> u16 {
-        match self.kind {
-            Kind::Placed => 8,
-            _ => 0,
-        }
+        let placed = if matches!(self.kind, Kind::Placed) { PLACED } else { 0 };
+        placed.saturating_add(self.along_len()) as u16
+    }
+
+    /// Bytes of the removal that goes along.
+    pub(super) const fn along_len(&self) -> usize {
+        if self.removes() { ALONG } else { 0 }
     }
 
     /// Bytes of the record or of the slot's value.
@@ -133,6 +155,13 @@ impl View {
 
     /// The numbers that a removal names.
     pub(super) fn removed(&self, base: u64) -> Option<(u64, u64)> {
+        if self.removes() {
+            let at = usize::from(self.skipped()).checked_sub(ALONG)?;
+            let [low, mid, high, more] = *self.lead.get(at..)?.first_chunk::<ALONG>()?;
+            let distance = u64::from(u32::from_le_bytes([low, mid, high, 0]));
+            let first = base.checked_add(distance)?.checked_sub(NEAR)?;
+            return Some((first, first.checked_add(more.into())?));
+        }
         if !matches!(self.kind, Kind::Removed | Kind::Aside) {
             return None;
         }
@@ -149,11 +178,36 @@ impl View {
 /// How far before the page's lowest number a short removal may start.
 const BEHIND: u32 = FIELDS / 2;
 
-/// The number of a record that stands far from the lowest one of its page, as it goes in front of the record.
-pub(super) fn number_in_front(kind: Kind, number: u64, buffer: &mut [u8; LEAD]) -> &[u8] {
-    let Some(front) = buffer.first_chunk_mut().filter(|_| kind == Kind::Placed) else { return &[] };
-    *front = number.to_le_bytes();
-    front
+/// How far before the page's lowest number, or behind it, a removal that goes along may start.
+const NEAR: u64 = 1 << 23;
+
+/// Whether a removal can go along with any frame of a page whose lowest number is between `lowest` and `next`.
+pub(super) const fn goes_along(lowest: u64, next: u64, first: u64, last: u64) -> bool {
+    let reach = next.saturating_sub(if lowest < first { lowest } else { first });
+    reach < NEAR && first <= last && last < next && last.saturating_sub(first) <= u8::MAX as u64
+}
+
+/// What goes in front of a record or a value: the number of a record that stands far from the lowest one of its
+/// page, and the removal that [goes along](goes_along). Returns the field of the frame and how many bytes it took.
+pub(super) fn front(
+    kind: Kind,
+    field: u32,
+    number: u64,
+    base: u64,
+    along: Option<(u64, u64)>,
+    buffer: &mut [u8; LEAD],
+) -> Option<(u32, usize)> {
+    let mut len = 0;
+    if kind == Kind::Placed {
+        *buffer.first_chunk_mut()? = number.to_le_bytes();
+        len = PLACED;
+    }
+    let Some((first, last)) = along else { return Some((field, len)) };
+    let distance = first.saturating_add(NEAR).checked_sub(base)?;
+    let more = u8::try_from(last.checked_sub(first)?).ok()?;
+    let [low, mid, high, 0, ..] = distance.to_le_bytes() else { return None };
+    *buffer.get_mut(len..)?.first_chunk_mut()? = [low, mid, high, more];
+    Some((field | REMOVES, len.saturating_add(ALONG)))
 }
 
 /// The field of a removal, and how many bytes of `payload` it takes.
@@ -195,6 +249,43 @@ mod tests {
         }
         let (_, len) = removal(50, 7, 7, &mut [0; LEAD]);
         assert_eq!(len, 0, "the removal of one record is as short as a frame can be");
+    }
+
+    #[test]
+    fn a_removal_goes_along_with_what_is_near() {
+        let far = NEAR - 1;
+        for (base, next, first, last) in [
+            (1, 2, 1, 1),
+            (1, 300, 1, 256),
+            (5, 5 + far, 5, 5),
+            (100, 90 + far, 90, 90 + 255),
+            (7, 6 + far, 5 + far, 5 + far),
+            (far * 9, far * 9 + 1, far * 9 - 80, far * 9),
+        ] {
+            assert!(goes_along(base.min(first), next, first, last), "{base} {next} {first} {last}");
+            for kind in [Kind::Record, Kind::Placed, Kind::Slot] {
+                let mut buffer = [0; LEAD];
+                let (field, len) = front(kind, 3, next, base, Some((first, last)), &mut buffer).unwrap();
+                let view = view(kind, field, buffer, len + 20);
+                assert_eq!(view.removed(base), Some((first, last)), "{base} {next} {first} {last}");
+                assert_eq!((usize::from(view.skipped()), view.content_len(), view.slot()), (len, 20, 3));
+                let seq = match kind {
+                    Kind::Record => Some(base + 3),
+                    Kind::Placed => Some(next),
+                    _ => None,
+                };
+                assert_eq!(view.seq(base), seq);
+            }
+        }
+        for (lowest, next, first, last) in
+            [(1, 300, 1, 257), (1, 9, 5, 9), (1, 9, 5, 4), (1, 1 + NEAR, 5, 5), (50, 5 + NEAR, 5, 5)]
+        {
+            assert!(!goes_along(lowest, next, first, last), "{lowest} {next} {first} {last}");
+        }
+        let front =
+            |base, first, last| front(Kind::Slot, 3, 0, base, Some((first, last)), &mut [0; LEAD]).is_some();
+        assert!(front(1, NEAR, NEAR) && front(NEAR + 8, 8, 8));
+        assert!(!front(1, NEAR + 1, NEAR + 1) && !front(NEAR + 9, 8, 8) && !front(1, 1, 257));
     }
 
     #[test]

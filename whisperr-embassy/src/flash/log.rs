@@ -15,6 +15,7 @@ use super::removed::{Known, Removed};
 pub(super) struct Place {
     pub(super) generation: u32,
     pub(super) offset: u32,
+    /// Bytes of the value.
     pub(super) len: u16,
 }
 
@@ -140,6 +141,11 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         (self.floor..=self.head).map(|generation| self.live(generation)).fold(0, u32::saturating_add)
     }
 
+    /// Bytes of a frame once it was copied: what was removed along with it is not.
+    pub(super) fn live_size(&self, view: &View) -> u32 {
+        self.layout().frame(usize::from(view.len).saturating_sub(view.along_len()))
+    }
+
     pub(super) fn lose_live(&mut self, generation: u32, bytes: u32) {
         let in_use = (self.floor..=self.head).contains(&generation);
         if let Some(info) = self.info_mut(generation).filter(|_| in_use) {
@@ -260,7 +266,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
                 None => self.holds_slot(generation, place, view),
             };
             if counts {
-                live = live.saturating_add(view.size);
+                live = live.saturating_add(self.live_size(&view));
             }
         }
         Ok(live)
@@ -268,9 +274,8 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
 
     /// Whether this frame is the value of a slot.
     pub(super) fn holds_slot(&self, generation: u32, offset: u32, view: View) -> bool {
-        let slot = usize::try_from(view.field).ok().and_then(|number| self.slots.get(number));
         view.kind == Kind::Slot
-            && slot.is_some_and(|place| {
+            && self.slots.get(view.slot()).is_some_and(|place| {
                 place.len > 0 && place.generation == generation && place.offset == offset
             })
     }

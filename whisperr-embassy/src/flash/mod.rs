@@ -20,7 +20,8 @@
 //! Pages are used strictly in a circle, and each is erased right before it is used again: no page is
 //! erased more often than its turn comes. What must be kept of the oldest page is copied when room is
 //! needed; with operations that leave in the order in which they came, that is next to nothing.
-//! A restart costs one write unit, not a page.
+//! A restart costs one write unit, not a page. An event that takes the place of the oldest in a full queue, and
+//! a delivered batch with its ledger, are one write each ([`Storage::remove_with`]).
 //!
 //! # Privacy
 //!
@@ -52,7 +53,9 @@ use core::ops::Range;
 use core::pin::pin;
 
 use embedded_storage_async::nor_flash::NorFlash;
-use whisperr_core::{Fault, RECORD_BYTES_MAX, SLOT_BYTES_MAX, Seq, SeqRange, Slot, Storage, Stored, apart};
+use whisperr_core::{
+    Fault, RECORD_BYTES_MAX, RemoveWith, SLOT_BYTES_MAX, Seq, SeqRange, Slot, Storage, Stored, apart,
+};
 
 pub use error::{FlashError, FlashOpenError};
 pub use layout::LayoutError;
@@ -60,11 +63,18 @@ pub use log::FlashStorage;
 
 use error::Failure;
 use frame::Kind;
-use frame::PLACED;
+use frame::{ALONG, PLACED};
 use log::Place;
 use medium::{Found, Sink};
 use page::widen;
-use write::{Said, TRIES};
+use write::{Gone, Said, TRIES, What};
+
+/// How a range is removed.
+#[derive(Debug, Clone, Copy)]
+enum Delete<'a> {
+    Alone(Kind),
+    With(RemoveWith<'a>),
+}
 
 impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
     /// Opens the log in `range` (bytes from the start of the flash), which may hold anything: what is no
@@ -145,28 +155,54 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         if record.len() > max {
             return Err(FlashError::RecordTooLong { bytes: record.len(), max });
         }
-        let next = Seq::new(self.next);
+        // A write that was given up half way may have taken a number.
+        let next = self.next_seq();
         if seq < next || seq.get() > i64::MAX.unsigned_abs() {
             return Err(FlashError::SeqUsed { seq, next });
         }
         Ok(())
     }
 
-    async fn append_record(&mut self, number: u64, record: &[u8]) -> Result<(), Fault<Failure>> {
+    const fn check_slot(value: &[u8]) -> Result<(), FlashError<F::Error>> {
+        if value.len() > SLOT_BYTES_MAX {
+            return Err(FlashError::SlotTooLong { bytes: value.len() });
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the log has room for a record, once what goes along with it is gone.
+    async fn check_room(
+        &mut self,
+        number: u64,
+        record: &[u8],
+        gone: Option<&Gone>,
+    ) -> Result<(), Fault<Failure>> {
         // Memory keeps 32 bits of a number.
         let oldest =
             if self.floor > self.head { self.next } else { widen(self.info(self.floor).base, self.next) };
         if number.saturating_sub(oldest) >= u64::from(u32::MAX / 2) {
             return Err(Fault::Full);
         }
-        let longest = self.layout().frame(record.len().saturating_add(PLACED));
-        if self.live_total().saturating_add(longest) > self.layout().live_max() {
+        let bytes = record.len().saturating_add(self.placed_len(number));
+        if gone.is_some() && bytes > usize::from(u16::MAX).saturating_sub(ALONG) {
+            return Err(Fault::Full);
+        }
+        let freed = gone.and_then(|gone| gone.credit).map_or(0, |(_, bytes)| bytes);
+        // What is live once this is done, at most.
+        let live_max = self.layout().live_max().saturating_add(freed);
+        let longest = self.layout().frame(bytes);
+        if self.live_total().saturating_add(longest) > live_max {
             self.freshen().await?;
-            if self.live_total().saturating_add(longest) > self.layout().live_max() {
+            if self.live_total().saturating_add(longest) > live_max {
                 return Err(Fault::Full);
             }
         }
-        self.put(Said::Record { number, record }).await
+        Ok(())
+    }
+
+    async fn append_record(&mut self, number: u64, record: &[u8]) -> Result<(), Fault<Failure>> {
+        self.check_room(number, record, None).await?;
+        self.put(Said { what: What::Record { number, record }, gone: None }).await
     }
 
     async fn find_and_copy(&mut self, from: Seq, buffer: &mut [u8]) -> Result<Option<Stored>, Failure> {
@@ -193,16 +229,30 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         Ok(found)
     }
 
-    async fn delete(&mut self, kind: Kind, range: SeqRange) -> Result<(), Fault<Failure>> {
+    /// Removes a range, alone or with something that is written in the same frame; `false` where that cannot be.
+    async fn delete(&mut self, range: SeqRange, how: Delete<'_>) -> Result<bool, Fault<Failure>> {
         self.catch_up().await?;
         let last = range.last.get().min(self.next.saturating_sub(1));
-        let Some(spot) = self.find(range.first.get()).await?.filter(|spot| spot.seq <= last) else {
-            return Ok(());
-        };
+        let spot = self.find(range.first.get()).await?.filter(|spot| spot.seq <= last);
+        let alone = matches!(how, Delete::Alone(_));
+        let Some(spot) = spot else { return Ok(alone) };
+        if !alone && !frame::goes_along(self.lowest_base(), self.next, spot.seq, last) {
+            return Ok(false);
+        }
         self.join_ranges().await?;
         let only = spot.seq == last && (self.floor..=self.head).contains(&spot.generation);
-        let credit = only.then_some((spot.generation, spot.view.size));
-        self.put(Said::Removal { kind, first: spot.seq, last, credit }).await
+        let credit = only.then(|| (spot.generation, self.live_size(&spot.view)));
+        let gone = Gone { first: spot.seq, last, credit };
+        let what = match how {
+            Delete::Alone(kind) => What::Removal(kind),
+            Delete::With(RemoveWith::Slot { slot, value }) => What::Slot { number: slot.number(), value },
+            Delete::With(RemoveWith::Record { seq, record }) => {
+                self.check_room(seq.get(), record, Some(&gone)).await?;
+                What::Record { number: seq.get(), record }
+            }
+        };
+        self.put(Said { what, gone: Some(&gone) }).await?;
+        Ok(true)
     }
 
     async fn load_slot(&mut self, slot: Slot, buffer: &mut [u8]) -> Result<usize, Failure> {
@@ -221,7 +271,7 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         if self.holds(slot, value).await? {
             return Ok(());
         }
-        self.put(Said::Slot { number: slot.number(), value }).await
+        self.put(Said { what: What::Slot { number: slot.number(), value }, gone: None }).await
     }
 
     async fn wipe_all(&mut self) -> Result<(), Failure> {
@@ -275,14 +325,28 @@ impl<F: NorFlash, const PAGES: usize> Storage for FlashStorage<F, PAGES> {
     }
 
     async fn remove(&mut self, range: SeqRange) -> Result<(), Fault<Self::Error>> {
-        let removed = self.delete(Kind::Removed, range).await;
-        self.told(removed)
+        let removed = self.delete(range, Delete::Alone(Kind::Removed)).await;
+        self.told(removed.map(drop))
+    }
+
+    /// In one frame, for up to 256 numbers in a row.
+    async fn remove_with(
+        &mut self,
+        range: SeqRange,
+        with: RemoveWith<'_>,
+    ) -> Result<bool, Fault<Self::Error>> {
+        match with {
+            RemoveWith::Record { seq, record } => self.check(seq, record)?,
+            RemoveWith::Slot { value, .. } => Self::check_slot(value)?,
+        }
+        let done = self.delete(range, Delete::With(with)).await;
+        self.told(done)
     }
 
     /// The record stays readable, marked as set aside, until its page turns.
     async fn set_aside(&mut self, seq: Seq) -> Result<(), Fault<Self::Error>> {
-        let moved = self.delete(Kind::Aside, SeqRange::one(seq)).await;
-        self.told(moved)
+        let moved = self.delete(SeqRange::one(seq), Delete::Alone(Kind::Aside)).await;
+        self.told(moved.map(drop))
     }
 
     async fn load(&mut self, slot: Slot, buffer: &mut [u8]) -> Result<usize, Fault<Self::Error>> {
@@ -291,9 +355,7 @@ impl<F: NorFlash, const PAGES: usize> Storage for FlashStorage<F, PAGES> {
     }
 
     async fn store(&mut self, slot: Slot, value: &[u8]) -> Result<(), Fault<Self::Error>> {
-        if value.len() > SLOT_BYTES_MAX {
-            return Err(FlashError::SlotTooLong { bytes: value.len() }.into());
-        }
+        Self::check_slot(value)?;
         let stored = self.store_slot(slot, value).await;
         self.told(stored)
     }

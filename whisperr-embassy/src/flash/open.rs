@@ -9,7 +9,7 @@ use super::frame::Kind;
 use super::layout::{Layout, Sizes};
 use super::log::FlashStorage;
 use super::turn::Loaded;
-use super::write::Said;
+use super::write::{Gone, Said, What};
 
 /// Most lost ranges that one look notes down on the medium; the next start finds the others again.
 const NOTES: usize = 8;
@@ -122,7 +122,9 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
         for at in 0..noted {
             let Some((first, last)) = notes.get(at).copied() else { break };
             // So that the next start does not count it again.
-            let _later = self.put(Said::Removal { kind: Kind::Removed, first, last, credit: None }).await;
+            let gone = Gone { first, last, credit: None };
+            let said = Said { what: What::Removal(Kind::Removed), gone: Some(&gone) };
+            let _later = self.put(said).await;
         }
         Ok(())
     }

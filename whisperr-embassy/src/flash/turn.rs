@@ -11,8 +11,8 @@ use embedded_storage_async::nor_flash::NorFlash;
 use whisperr_core::apart;
 
 use super::error::Failure;
-use super::frame::{Kind, LEAD, View, number_in_front};
-use super::log::{FlashStorage, Slots};
+use super::frame::{self, Kind, LEAD, View};
+use super::log::{FlashStorage, Place, Slots};
 use super::medium::{Content, Found, Payload, Sink};
 use super::page::{PageHeader, PageInfo, low};
 use super::removed::Removed;
@@ -153,11 +153,16 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
                         let (kind, field) = Self::record_kind(seq, base, false);
                         (kind, field, seq)
                     }
-                    None if self.holds_slot(floor, offset, view) => (Kind::Slot, view.field, 0),
+                    None if self.holds_slot(floor, offset, view) => {
+                        (Kind::Slot, u32::try_from(view.slot()).unwrap_or(0), 0)
+                    }
                     _ => continue,
                 };
                 let mut front = [0; LEAD];
-                let front = number_in_front(kind, seq, &mut front);
+                // What was removed along with it is gone already.
+                let placed = frame::front(kind, field, seq, base, None, &mut front);
+                let (field, len) = placed.unwrap_or((field, 0));
+                let front = front.get(..len).unwrap_or_default();
                 let (skip, len) = (view.skipped(), view.content_len());
                 let content = Content::Frame { generation: floor, offset, skip, len };
                 let payload = Payload { front, content };
@@ -227,10 +232,10 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
                     if let Some(seq) = view.seq(base).filter(|seq| *seq >= lowest) {
                         lowest = seq.saturating_add(1);
                         loaded.info.last = low(seq);
-                        loaded.info.live = loaded.info.live.saturating_add(view.size);
+                        loaded.info.live = loaded.info.live.saturating_add(self.live_size(&view));
                         loaded.next = loaded.next.max(lowest);
                     }
-                    loaded.note(offset, view);
+                    loaded.note(offset, view, self.live_size(&view));
                 }
             }
         }
@@ -290,21 +295,20 @@ impl<F: NorFlash, const PAGES: usize> FlashStorage<F, PAGES> {
 }
 
 impl Loaded {
-    fn note(&mut self, offset: u32, view: View) {
+    fn note(&mut self, offset: u32, view: View, live: u32) {
         let generation = self.header.generation;
-        let appended = view.seq(self.header.base).is_some_and(|seq| seq >= self.header.next);
+        let base = self.header.base;
+        let appended = view.seq(base).is_some_and(|seq| seq >= self.header.next);
+        // Neither is written before the page is complete.
+        self.proved |= appended || view.removed(base).is_some();
         match view.kind {
             Kind::Turned => {
                 self.floor = generation.saturating_sub(view.field).max(self.floor);
             }
-            // None of these is written before the page is complete.
-            _ if appended => self.proved = true,
-            Kind::Removed | Kind::Aside => self.proved = true,
             Kind::Slot => {
-                let number = usize::try_from(view.field).unwrap_or(usize::MAX);
-                if let Some(slot) = self.slots.get_mut(number) {
-                    *slot = super::log::Place { generation, offset, len: view.len };
-                    self.info.live = self.info.live.saturating_add(view.size);
+                if let Some(slot) = self.slots.get_mut(view.slot()) {
+                    *slot = Place { generation, offset, len: view.content_len() };
+                    self.info.live = self.info.live.saturating_add(live);
                 }
             }
             _ => {}

@@ -1,15 +1,13 @@
 //! A log beside a list that does the same: what both hold must be equal, whatever happens to the first.
 
 use core::fmt::Write as _;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use whisperr_core::{Fault, Seq, SeqRange, Slot, Storage, Stored};
+use whisperr_core::{Fault, RemoveWith, Seq, SeqRange, Slot, Storage, Stored};
 use whisperr_embassy::flash::{FlashError, FlashStorage};
 
+use super::change::{Change, Content, MARK, record, same};
 use super::flash::{Driven, NorError, SimNor};
-
-/// What stands in every record, so that deleted ones can be looked for.
-const MARK: &[u8] = b"\xA5\x5Acontact";
 
 /// The longest value or record that a check reads.
 const BUFFER: usize = 70_000;
@@ -17,60 +15,13 @@ const BUFFER: usize = 70_000;
 /// Lines of a trace.
 const TRACE: usize = 40;
 
-/// What a log must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Content {
-    records: BTreeMap<u64, Vec<u8>>,
-    slots: [Vec<u8>; Slot::ALL.len()],
-    /// No number below this is given out again.
-    next: u64,
-}
-
-/// A change of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Change {
-    Append { seq: u64, record: Vec<u8> },
-    Remove { first: u64, last: u64 },
-    Store { slot: Slot, value: Vec<u8> },
-    Wipe,
-}
-
-impl core::fmt::Display for Change {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Append { seq, record } => write!(f, "append {seq} of {} bytes", record.len()),
-            Self::Remove { first, last } => write!(f, "remove {first} to {last}"),
-            Self::Store { slot, value } => write!(f, "store {slot:?} of {} bytes", value.len()),
-            Self::Wipe => f.write_str("wipe"),
-        }
-    }
-}
-
-impl Change {
-    fn apply(&self, content: &mut Content) {
-        match self {
-            Self::Append { seq, record } => {
-                content.records.insert(*seq, record.clone());
-                content.next = seq.saturating_add(1);
-            }
-            Self::Remove { first, last } => content.records.retain(|seq, _| seq < first || seq > last),
-            Self::Store { slot, value } => {
-                if let Some(held) = content.slots.get_mut(usize::from(slot.number())) {
-                    held.clone_from(value);
-                }
-            }
-            Self::Wipe => content.records.clear(),
-        }
-    }
-}
-
 /// How a change ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "there is no other way")]
 pub enum Ended {
     /// With `Ok`.
     Done,
-    /// With [`Fault::Full`]: nothing changed.
+    /// With [`Fault::Full`], or by asking for two steps: nothing changed.
     Full,
     /// With another error: what became of it is seen from here on.
     Failed,
@@ -232,40 +183,77 @@ impl<const WRITE: usize, const ERASE: usize, const PAGES: usize> Checked<WRITE, 
 
     /// Appends a record under a number.
     pub fn append_as(&mut self, seq: u64, bytes: usize, polls: Option<u32>) -> Result<Ended, String> {
-        let filler = (0..).map(|at: u64| (seq.wrapping_mul(31).wrapping_add(at) & 0xFF) as u8);
-        let mark = if bytes >= 24 { MARK } else { &[] };
-        let record: Vec<u8> = mark.iter().copied().chain(filler).take(bytes).collect();
+        let record = record(seq, bytes);
         let change = Change::Append { seq, record: record.clone() };
-        let ended = self.change(change, polls, async |log| log.append(Seq::new(seq), &record).await)?;
-        if ended == Ended::Done {
+        let ended =
+            self.change(change, polls, async |log| log.append(Seq::new(seq), &record).await.map(|()| true))?;
+        self.count(ended, bytes);
+        Ok(ended)
+    }
+
+    const fn count(&mut self, ended: Ended, bytes: usize) {
+        if matches!(ended, Ended::Done) {
             self.appended = self.appended.saturating_add(1);
             self.record_bytes = self.record_bytes.saturating_add(bytes as u64);
         }
+    }
+
+    /// Removes a range and appends a record of so many bytes in one step, behind numbers that are left out.
+    pub fn replace(
+        &mut self,
+        (first, last): (u64, u64),
+        gap: u64,
+        bytes: usize,
+        polls: Option<u32>,
+    ) -> Result<Ended, String> {
+        let seq = self.log.as_ref().map_or(0, |log| log.next_seq().get()).saturating_add(gap);
+        let record = record(seq, bytes);
+        let with = Box::new(Change::Append { seq, record: record.clone() });
+        let range = SeqRange { first: Seq::new(first), last: Seq::new(last) };
+        let ended = self.change(Change::RemoveWith { first, last, with }, polls, async |log| {
+            log.remove_with(range, RemoveWith::Record { seq: Seq::new(seq), record: &record }).await
+        })?;
+        self.count(ended, bytes);
         Ok(ended)
+    }
+
+    /// Removes a range and replaces a slot in one step.
+    pub fn settle(
+        &mut self,
+        (first, last): (u64, u64),
+        slot: Slot,
+        value: &[u8],
+        polls: Option<u32>,
+    ) -> Result<Ended, String> {
+        let with = Box::new(Change::Store { slot, value: value.to_vec() });
+        let range = SeqRange { first: Seq::new(first), last: Seq::new(last) };
+        self.change(Change::RemoveWith { first, last, with }, polls, async |log| {
+            log.remove_with(range, RemoveWith::Slot { slot, value }).await
+        })
     }
 
     /// Removes a range.
     pub fn remove(&mut self, first: u64, last: u64, polls: Option<u32>) -> Result<Ended, String> {
         let range = SeqRange { first: Seq::new(first), last: Seq::new(last) };
-        let change = Change::Remove { first, last };
-        self.change(change, polls, async |log| log.remove(range).await)
+        let change = Change::remove(first, last);
+        self.change(change, polls, async |log| log.remove(range).await.map(|()| true))
     }
 
     /// Sets a record aside.
     pub fn set_aside(&mut self, seq: u64, polls: Option<u32>) -> Result<Ended, String> {
-        let change = Change::Remove { first: seq, last: seq };
-        self.change(change, polls, async |log| log.set_aside(Seq::new(seq)).await)
+        let change = Change::remove(seq, seq);
+        self.change(change, polls, async |log| log.set_aside(Seq::new(seq)).await.map(|()| true))
     }
 
     /// Replaces a slot.
     pub fn store(&mut self, slot: Slot, value: &[u8], polls: Option<u32>) -> Result<Ended, String> {
         let change = Change::Store { slot, value: value.to_vec() };
-        self.change(change, polls, async |log| log.store(slot, value).await)
+        self.change(change, polls, async |log| log.store(slot, value).await.map(|()| true))
     }
 
     /// Wipes.
     pub fn wipe(&mut self, polls: Option<u32>) -> Result<Ended, String> {
-        let ended = self.change(Change::Wipe, polls, async |log| log.wipe().await)?;
+        let ended = self.change(Change::Wipe, polls, async |log| log.wipe().await.map(|()| true))?;
         if ended == Ended::Done {
             self.wiped = true;
             self.check_wiped()?;
@@ -285,17 +273,17 @@ impl<const WRITE: usize, const ERASE: usize, const PAGES: usize> Checked<WRITE, 
         &mut self,
         change: Change,
         polls: Option<u32>,
-        call: impl AsyncFnOnce(&mut Log<WRITE, ERASE, PAGES>) -> Result<(), Fault<FlashError<NorError>>>,
+        call: impl AsyncFnOnce(&mut Log<WRITE, ERASE, PAGES>) -> Result<bool, Fault<FlashError<NorError>>>,
     ) -> Result<Ended, String> {
         let Some(log) = &mut self.log else { return Ok(Ended::Off) };
         self.open_change = Some(change.clone());
         let ended = match self.nor.drive(polls, call(log)) {
-            Driven::Done(Ok(())) => {
+            Driven::Done(Ok(true)) => {
                 change.apply(&mut self.content);
                 self.open_change = None;
                 Ended::Done
             }
-            Driven::Done(Err(Fault::Full)) => {
+            Driven::Done(Ok(false) | Err(Fault::Full)) => {
                 self.open_change = None;
                 if matches!(change, Change::Remove { .. } | Change::Wipe) {
                     return Err(format!("{change} found no room"));
@@ -473,7 +461,3 @@ impl<const WRITE: usize, const ERASE: usize, const PAGES: usize> Checked<WRITE, 
 
 type Log<const WRITE: usize, const ERASE: usize, const PAGES: usize> =
     FlashStorage<SimNor<WRITE, ERASE>, PAGES>;
-
-fn same(found: &Content, right: &Content) -> bool {
-    found.records == right.records && found.slots == right.slots && found.next >= right.next
-}

@@ -224,6 +224,11 @@ impl<'a, const WRITE: usize, const ERASE: usize, const PAGES: usize> Life<'a, WR
                 if ended == Ended::Full && self.setup.in_order {
                     // As a queue does: the oldest goes.
                     let first = numbers.first().copied().unwrap_or(1);
+                    let replaced = self.checked.replace((first, first), 0, bytes, polls)?;
+                    if replaced != Ended::Full {
+                        self.seen.note("replaced");
+                        return Ok(replaced);
+                    }
                     return self.checked.remove(first, first, None);
                 }
                 Ok(ended)
@@ -235,15 +240,24 @@ impl<'a, const WRITE: usize, const ERASE: usize, const PAGES: usize> Life<'a, WR
                     pick(self.choices)
                 };
                 let last = first.saturating_add(self.choices.below(1 << self.choices.below(6)));
-                self.checked.remove(first, last, polls)
+                match self.choices.below(4) {
+                    0 | 1 => self.checked.remove(first, last, polls),
+                    2 => {
+                        self.seen.note("removed with a record");
+                        let gap = if self.choices.percent(5) { self.choices.below(5) } else { 0 };
+                        let bytes = usize::try_from(self.choices.below(40)).unwrap_or(0);
+                        self.checked.replace((first, last), gap, bytes, polls)
+                    }
+                    _ => {
+                        self.seen.note("removed with a slot");
+                        let (slot, value) = self.slot();
+                        self.checked.settle((first, last), slot, &value, polls)
+                    }
+                }
             }
             14 => self.checked.set_aside(pick(self.choices), polls),
             15..=17 => {
-                let slot = self.choices.one_of(&Slot::ALL);
-                let most = (ERASE as u64 / 32).min(100).saturating_add(1);
-                let len = usize::try_from(self.choices.below(most)).unwrap_or(0);
-                let drawn = self.choices.below(256);
-                let value = vec![u8::try_from(drawn).unwrap_or(0); len];
+                let (slot, value) = self.slot();
                 self.checked.store(slot, &value, polls)
             }
             18 if self.choices.percent(30) => {
@@ -255,5 +269,13 @@ impl<'a, const WRITE: usize, const ERASE: usize, const PAGES: usize> Life<'a, WR
                 Ok(if self.checked.nor().is_off() { Ended::Off } else { Ended::Done })
             }
         }
+    }
+
+    fn slot(&self) -> (Slot, Vec<u8>) {
+        let slot = self.choices.one_of(&Slot::ALL);
+        let most = (ERASE as u64 / 32).min(100).saturating_add(1);
+        let len = usize::try_from(self.choices.below(most)).unwrap_or(0);
+        let drawn = self.choices.below(256);
+        (slot, vec![u8::try_from(drawn).unwrap_or(0); len])
     }
 }

@@ -5,6 +5,7 @@
 //! refuses to read, and futures dropped at every `await`. It is a reusable [`SimNor`]; [`live_on_flash`]
 //! is one life of a log on it, and [`Script`] the exhaustive part: every cut of a short run.
 
+mod change;
 mod check;
 mod chip;
 mod flash;

@@ -21,6 +21,10 @@ pub enum Step {
     Aside,
     /// Replaces a slot by so many bytes.
     Store(Slot, usize),
+    /// Removes the oldest record and appends one of so many bytes, in one step.
+    Replace(usize),
+    /// Removes so many of the oldest records and replaces a slot by so many bytes, in one step.
+    Settle(usize, Slot, usize),
     /// Wipes.
     Wipe,
     /// Opens anew.
@@ -173,6 +177,11 @@ fn make<const WRITE: usize, const ERASE: usize, const PAGES: usize>(
         Step::RemoveAt(at) => checked.remove(number(at), number(at), None),
         Step::Aside => checked.set_aside(number(0), None),
         Step::Store(slot, len) => checked.store(slot, &vec![len as u8; len], None),
+        Step::Replace(bytes) => checked.replace((number(0), number(0)), 0, bytes, None),
+        Step::Settle(count, slot, len) => {
+            let range = (number(0), number(count.saturating_sub(1)));
+            checked.settle(range, slot, &vec![len as u8; len], None)
+        }
         Step::Wipe => checked.wipe(None),
         Step::Reopen => {
             let whole = checked.open()? && checked.check()?;
