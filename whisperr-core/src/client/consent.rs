@@ -85,6 +85,8 @@ impl<S: Storage, B: AsMut<[u8]>> Client<S, B> {
         wiped?;
         if !noted {
             OptOut::Begun.store(&mut self.storage).await?;
+            // The deletion has made durable what was written before it, and this came after.
+            self.storage.persist().await?;
         }
         let accepted = self.say_farewell(now).await?;
         self.finish(accepted.seq).await?;
