@@ -203,7 +203,7 @@ impl Queue {
                 self.under_way = None;
                 match appended {
                     Ok(()) => break,
-                    Err(Fault::Full) if self.overflow == Overflow::EvictOldest => {}
+                    Err(Fault::Full) => {}
                     Err(fault) => return Err(fault.into()),
                 }
                 let made_room = owed_bytes.get_or_insert(self.bytes).saturating_sub(self.bytes);
