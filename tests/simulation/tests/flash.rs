@@ -417,6 +417,26 @@ fn what_does_not_go_in_one_step_changes_nothing() {
 }
 
 #[test]
+fn after_many_millions_of_numbers_changes_still_go_in_one_step() {
+    let mut checked = new::<4, 256, 4>(4);
+    assert_eq!(checked.append(20, None).unwrap(), Ended::Done);
+    assert_eq!(checked.append_as(1 << 24, 20, None).unwrap(), Ended::Done);
+
+    // As long as pages are in use that began before, it takes two.
+    assert_eq!(checked.replace((1, 1), 0, 20, None).unwrap(), Ended::Full);
+    assert_eq!(checked.remove(1, 1, None).unwrap(), Ended::Done);
+    for _ in 0..60 {
+        assert_eq!(checked.append(20, None).unwrap(), Ended::Done);
+        let oldest = checked.numbers()[0];
+        assert_eq!(checked.remove(oldest, oldest, None).unwrap(), Ended::Done);
+    }
+
+    let oldest = checked.numbers()[0];
+    assert_eq!(checked.replace((oldest, oldest), 0, 20, None).unwrap(), Ended::Done);
+    assert!(checked.open().unwrap() && checked.check().unwrap());
+}
+
+#[test]
 fn a_walk_in_order_costs_few_reads_a_record() {
     let mut checked = new::<4, 4096, 8>(8);
     for _ in 0..160 {
