@@ -25,6 +25,8 @@ pub(crate) fn builder(queue: &Path) -> Builder {
         .flush_interval(Duration::from_secs(3600))
         .flush_at(10_000_000)
         .retry_base_delay(Duration::from_millis(10))
+        // Whoever drops it opens the queue again: the thread that holds it must have ended.
+        .shutdown_timeout(SOON)
 }
 
 /// A child shares the lock of every queue that is open, until it runs a program of its own: no queue
