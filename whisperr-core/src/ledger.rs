@@ -117,7 +117,7 @@ impl Page {
     }
 
     /// The bytes of the slot, and how many there are.
-    pub(crate) fn encode(&self) -> ([u8; SLOT_BYTES], usize) {
+    fn encode(&self) -> ([u8; SLOT_BYTES], usize) {
         let mut bytes = [LAYOUT; SLOT_BYTES];
         let len = match bytes.get_mut(1..).map(|free| postcard::to_slice(self, free)) {
             Some(Ok(page)) => page.len().saturating_add(1),

@@ -190,6 +190,9 @@ impl<B: AsMut<[u8]> + AsRef<[u8]>> Storage for MemoryStorage<B> {
         range: SeqRange,
         with: RemoveWith<'_>,
     ) -> Result<bool, Fault<Infallible>> {
+        // What is stored, and not what is about to be.
+        let newest = Seq::new(self.next.get().saturating_sub(1));
+        let range = SeqRange { last: range.last.min(newest), ..range };
         let written = match with {
             RemoveWith::Record { seq, record } => self.append(seq, record).await,
             RemoveWith::Slot { slot, value } => self.store(slot, value).await,
@@ -265,6 +268,26 @@ mod tests {
     use super::*;
     use crate::ready;
     use std::vec::Vec;
+
+    #[test]
+    fn what_is_written_in_the_step_that_removes_everything_stays() {
+        let mut storage = MemoryStorage::new([0; 64]);
+        ready(storage.append(Seq::FIRST, b"old")).unwrap().unwrap();
+        let all = SeqRange { first: Seq::FIRST, last: Seq::LAST };
+
+        let with = RemoveWith::Record { seq: Seq::new(2), record: b"new" };
+        assert_eq!(ready(storage.remove_with(all, with)), Some(Ok(true)));
+        assert_eq!(walk(&mut storage), [(2, b"new".to_vec())]);
+
+        // Without room for both, nothing changes.
+        let with = RemoveWith::Record { seq: Seq::new(3), record: &[7; 50] };
+        assert_eq!(ready(storage.remove_with(all, with)), Some(Ok(false)));
+        assert_eq!(walk(&mut storage), [(2, b"new".to_vec())]);
+        let with = RemoveWith::Slot { slot: Slot::Ledger, value: b"4" };
+        assert_eq!(ready(storage.remove_with(all, with)), Some(Ok(true)));
+        assert_eq!(walk(&mut storage), []);
+        assert_eq!(ready(storage.load(Slot::Ledger, &mut [0; 4])), Some(Ok(1)));
+    }
 
     fn walk<B: AsMut<[u8]> + AsRef<[u8]>>(storage: &mut MemoryStorage<B>) -> Vec<(u64, Vec<u8>)> {
         let (mut found, mut from, mut buffer) = (Vec::new(), Seq::FIRST, [0; 64]);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 mod bodies;
+mod consent;
 mod lending;
 mod limits;
 mod opening;
